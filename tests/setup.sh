@@ -1,0 +1,273 @@
+#!/usr/bin/env bash
+# Brings a Debian 12 machine everything that the tests need besides the Rust toolchain: packages, a Debian sid root file
+# system with newer CPythons, a container image of it, and older kernels for QEMU.
+#
+#   sudo tests/setup.sh            # a few minutes on a new machine, about a second when all is there
+#
+# One thing that can't be had never stops the rest. Each line says what came of one need:
+#   got: NAME WHERE-OR-VERSION
+#   missing: NAME REASON
+# Tests that need a missing thing skip themselves and say so; the exit code is 0 unless the cache folder can't be made.
+#
+# Everything but the packages lies under $STRATA_TEST_DIR (default /var/cache/strata-test), and deleting that folder
+# undoes it:
+#   sid/                      root file system with python3.13, python3.14, python3.15
+#   sid.packages              its Pythons with versions; written last, so it marks a complete tree
+#   sid.image                 id of the container image strata-test:sid
+#   kernels/5.10/vmlinuz      Debian's cloud kernels, with `version` and `config` beside them
+#   kernels/6.12/vmlinuz
+#   log/                      output of the commands behind each `missing:` line
+set -uo pipefail
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+
+readonly CACHE=${STRATA_TEST_DIR:-/var/cache/strata-test}
+readonly LOGS=$CACHE/log
+readonly IMAGE=strata-test:sid
+readonly PACKAGES=(
+    gcc g++ binutils gcc-multilib       # workloads; -m32 for the target whose stacks we must refuse
+    python3                             # Debian's own CPython 3.11: static, stripped, with PGO and LTO
+    debootstrap docker.io runc          # other user lands, containers
+    qemu-system-x86 busybox-static cpio # other kernels
+)
+# Sid's interpreters, best set first: a set that can't be had whole is followed by the next.
+readonly SID_PYTHONS=("python3.13 python3.14 python3.15" "python3.13 python3.14" "python3.13")
+
+n_got=0
+n_missing=0
+got() { n_got=$((n_got + 1)); printf 'got: %s %s\n' "$1" "$2"; }
+missing() { n_missing=$((n_missing + 1)); printf 'missing: %s %s\n' "$1" "$2"; }
+
+# The last line of a log that tells a cause, for a `missing:` line. The mirror's address is nobody's business here.
+cause() {
+    local line
+    line=$(grep -E '^(E:|W:)|[Ee]rror|[Ff]ailed|[Cc]ouldn.t' "$1" 2>/dev/null | tail -n 1)
+    [ -n "$line" ] || line=$(tail -n 1 "$1" 2>/dev/null)
+    printf '%s (see %s)' "$(sed -E 's#[a-z]+://[^ ]+#URL#g' <<<"${line:-it printed nothing}")" "$1"
+}
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Which mirror this machine uses is read at run time and kept in no file of ours.
+mirror() {
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 2>/dev/null |
+        awk '$2 !~ /-security|-updates|-backports/ && $1 ~ /debian\/?$/ { print $1; exit }'
+}
+
+# ---------------------------------------------------------------------------------------------------- packages
+
+install_packages() {
+    local wanted=() name log=$LOGS/packages.log
+    for name in "${PACKAGES[@]}"; do installed "$name" || wanted+=("$name"); done
+    if [ ${#wanted[@]} -gt 0 ]; then
+        # RUNLEVEL=1 keeps invoke-rc.d from starting a Docker engine that nobody would stop again.
+        local apt=(env RUNLEVEL=1 apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300)
+        {
+            "${apt[@]}" update
+            # All at once is far quicker; one by one when one of them spoils it.
+            "${apt[@]}" install "${wanted[@]}" ||
+                for name in "${wanted[@]}"; do "${apt[@]}" install "$name"; done
+        } >"$log" 2>&1 </dev/null
+    fi
+    for name in "${PACKAGES[@]}"; do
+        if installed "$name"; then
+            got "$name" "$(dpkg-query -W -f '${Version}' "$name")"
+        else
+            missing "$name" "$(cause "$log")"
+        fi
+    done
+}
+
+# ---------------------------------------------------------------------------------------------------- kernels
+
+# download_kernel SERIES SUITE: the newest cloud kernel of the series, unpacked only. Apt works on a sources list, state
+# and cache of its own, so the machine's own configuration never learns of the other suite.
+download_kernel() {
+    local series=$1 suite=$2 dir=$CACHE/kernels/$1 log=$LOGS/kernel-$1.log url work package deb
+    if [ -s "$dir/vmlinuz" ] && [ -s "$dir/version" ]; then
+        got "kernel-$series" "$(cat "$dir/version") $dir/vmlinuz"
+        return
+    fi
+    url=$(mirror)
+    if [ -z "$url" ]; then
+        missing "kernel-$series" "no Debian mirror in apt's sources"
+        return
+    fi
+    work=$(mktemp -d)
+    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
+    : >"$work/status"
+    echo "deb $url $suite main" >"$work/sources.list"
+    cat >"$work/apt.conf" <<-CONF
+	#clear APT::Update::Post-Invoke;
+	#clear APT::Update::Post-Invoke-Success;
+	#clear Acquire::IndexTargets::deb::DEP-11;
+	Dir::Etc::SourceList "$work/sources.list";
+	Dir::Etc::SourceParts "/dev/null";
+	Dir::State "$work/state";
+	Dir::State::status "$work/status";
+	Dir::Cache "$work/cache";
+	APT::Sandbox::User "root";
+	Acquire::Check-Valid-Until "false";
+	Acquire::Languages "none";
+	CONF
+    {
+        apt-get -c "$work/apt.conf" -qq update
+        package=$(apt-cache -c "$work/apt.conf" pkgnames "linux-image-$series." |
+            grep -E -- '-cloud-amd64$' | sort -V | tail -n 1)
+        [ -n "$package" ] && echo "$package" && (cd "$work" && apt-get -c "$work/apt.conf" -qq download "$package")
+    } >"$log" 2>&1 </dev/null
+    deb=$(find "$work" -maxdepth 1 -name '*.deb' | head -n 1)
+    if [ -z "$deb" ]; then
+        missing "kernel-$series" "${package:-no linux-image-$series…-cloud-amd64 in $suite}: $(cause "$log")"
+    elif dpkg-deb --fsys-tarfile "$deb" 2>>"$log" | tar -x -C "$work" --wildcards './boot/*' 2>>"$log" &&
+        mkdir -p "$dir" && mv "$work"/boot/vmlinuz-* "$dir/vmlinuz" && mv "$work"/boot/config-* "$dir/config"; then
+        echo "${package#linux-image-}" >"$dir/version"
+        got "kernel-$series" "$(cat "$dir/version") $dir/vmlinuz"
+    else
+        missing "kernel-$series" "$package does not unpack: $(cause "$log")"
+    fi
+    rm -rf "$work"
+}
+
+# ---------------------------------------------------------------------------------------------------- sid
+
+# A half-made tree of an earlier run may still have /proc mounted in it.
+remove_tree() {
+    local point
+    awk -v root="$1/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r |
+        while read -r point; do umount -l "$point"; done
+    rm -rf --one-file-system "$1"
+}
+
+make_sid() {
+    local root=$CACHE/sid new=$CACHE/sid.new log=$LOGS/sid.log url set name
+    if [ ! -s "$CACHE/sid.packages" ] || [ ! -d "$root/usr" ]; then
+        url=$(mirror)
+        if [ -z "$url" ]; then
+            missing sid "no Debian mirror in apt's sources"
+            return
+        elif ! command -v debootstrap >/dev/null; then
+            missing sid "debootstrap is not installed"
+            return
+        fi
+        rm -f "$CACHE/sid.packages"
+        remove_tree "$root"
+        : >"$log"
+        for set in "${SID_PYTHONS[@]}"; do
+            remove_tree "$new"
+            debootstrap --variant=minbase --include="${set// /,}" sid "$new" "$url" </dev/null 2>&1 |
+                sed -E 's#[a-z]+://[^ ]+#MIRROR#g' >>"$log" && break
+            set=
+        done
+        if [ -z "$set" ]; then
+            missing sid "$(cause "$log")"
+            remove_tree "$new"
+            return
+        fi
+        # What names the mirror goes, and what only fills the container image.
+        rm -rf "$new"/etc/apt/sources.list "$new"/etc/apt/sources.list.d/* "$new"/var/log/bootstrap.log \
+            "$new"/var/lib/apt/lists/* "$new"/var/cache/apt/*.bin "$new"/var/cache/apt/archives/*.deb \
+            "$new"/etc/resolv.conf "$new"/etc/hostname
+        mv "$new" "$root"
+        for name in $set; do
+            chroot "$root" "$name" -c 'import sys; print("python%d.%d" % sys.version_info[:2], sys.version.split()[0])'
+        done >"$CACHE/sid.packages.new" 2>>"$log"
+        mv "$CACHE/sid.packages.new" "$CACHE/sid.packages"
+    fi
+    got sid "$root"
+    for name in ${SID_PYTHONS[0]}; do
+        if grep -q "^$name " "$CACHE/sid.packages"; then
+            got "sid-$name" "$(sed -n "s/^$name //p" "$CACHE/sid.packages") $root/usr/bin/$name"
+        else
+            missing "sid-$name" "sid does not have it just now (see $log)"
+        fi
+    done
+}
+
+# ---------------------------------------------------------------------------------------------------- container image
+
+# Imported here and not by each test: it copies the whole tree, and a test that wants a container then only has to have
+# an engine running. Where none runs, this one runs for the import alone, without touching the firewall.
+import_image() {
+    local log=$LOGS/image.log run pid='' id old
+    if ! command -v dockerd docker >/dev/null; then
+        missing "image-$IMAGE" "docker.io is not installed"
+        return
+    elif [ ! -s "$CACHE/sid.packages" ]; then
+        missing "image-$IMAGE" "there is no sid root file system to import"
+        return
+    fi
+    # An engine's store tells without an engine whether the image of this very tree is still there.
+    id=$(cat "$CACHE/sid.image" 2>/dev/null)
+    if [ -n "$id" ] && [ "$CACHE/sid.image" -nt "$CACHE/sid.packages" ] &&
+        [ -n "$(find /var/lib/docker/image/*/imagedb/content/sha256/ -name "${id#sha256:}" 2>/dev/null)" ]; then
+        got "image-$IMAGE" "$id"
+        return
+    fi
+    old=$id
+    run=$(mktemp -d)
+    : >"$log"
+    if ! docker version >/dev/null 2>&1; then
+        dockerd --iptables=false --ip6tables=false --bridge=none --pidfile "$run/pid" >"$run/dockerd.log" 2>&1 </dev/null 9>&- &
+        pid=$!
+        for _ in $(seq 60); do
+            docker version >/dev/null 2>&1 && break
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.5
+        done
+    fi
+    if id=$(tar -C "$CACHE/sid" --one-file-system -c . 2>>"$log" |
+        docker import --change 'CMD ["/bin/sh"]' - "$IMAGE" 2>>"$log") && [ -n "$id" ]; then
+        echo "$id" >"$CACHE/sid.image"
+        # The tag moved on; what an older tree left behind is only disk space.
+        [ -z "$old" ] || [ "$old" = "$id" ] || docker rmi "$old" >>"$log" 2>&1
+        got "image-$IMAGE" "$id"
+    else
+        [ -z "$pid" ] || tail -n 20 "$run/dockerd.log" >>"$log"
+        missing "image-$IMAGE" "$(cause "$log")"
+    fi
+    if [ -n "$pid" ]; then
+        kill "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    fi
+    rm -rf "$run"
+}
+
+# ---------------------------------------------------------------------------------------------------- pyenv
+
+# Builds with a shared libpython, symbols and DWARF. They take an hour to compile, so they are found, never made.
+list_pyenv() {
+    local version python found
+    for version in 3.8 3.9 3.10 3.11 3.12 3.13; do
+        found=
+        for python in "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3; do
+            [ -x "$python" ] && found=$python
+        done
+        if [ -n "$found" ]; then
+            got "pyenv-python$version" "$found"
+        else
+            missing "pyenv-python$version" "no such build under ${PYENV_ROOT:-$HOME/.pyenv}/versions"
+        fi
+    done
+}
+
+main() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "tests/setup.sh installs packages and makes a root file system: run it as root." >&2
+        exit 1
+    fi
+    if ! mkdir -p "$LOGS"; then
+        echo "$CACHE can't be made: set STRATA_TEST_DIR to a folder that can." >&2
+        exit 1
+    fi
+    exec 9>"$CACHE/lock"
+    flock 9
+    install_packages
+    download_kernel 5.10 bullseye
+    download_kernel 6.12 bookworm-backports
+    make_sid
+    import_image
+    list_pyenv
+    echo "setup: $n_got there, $n_missing missing"
+}
+
+main "$@"
