@@ -1,0 +1,20 @@
+//! Strata's agent. The rooms, in the order in which a sample passes through them:
+//!
+//! - [`bpf`]: loads the kernel side, fills its maps, decodes its records. The only room that knows
+//!   aya.
+//! - [`process`]: processes and the files that they execute.
+//! - [`unwind`]: `.eh_frame` and `.debug_frame` to unwind rows. Bytes in, rows out.
+//! - [`python`]: which interpreter a file holds, where it keeps its state, line tables.
+//! - [`profile`]: the interned model that all others write to or read from.
+//! - [`symbols`]: names of native, kernel and JIT code.
+//! - [`mod@format`]: one file an output format: profile in, bytes out.
+//! - [`cli`]: one file a subcommand.
+
+pub mod bpf;
+pub mod cli;
+pub mod format;
+pub mod process;
+pub mod profile;
+pub mod python;
+pub mod symbols;
+pub mod unwind;
