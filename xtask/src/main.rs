@@ -1,0 +1,43 @@
+//! Chores of this repository, run as `cargo xtask <chore>`. Each chore is a module with an `Args` and a `run`.
+
+mod ebpf;
+mod process;
+mod repository;
+mod scratch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::repository::Repository;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of this repository")]
+struct Xtask {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the eBPF object that is committed beside the agent, or prove that it belongs to its sources.
+    Ebpf(ebpf::Args),
+}
+
+fn main() -> ExitCode {
+    // cargo calls the compiler's wrapper with the compiler's own arguments, so this comes before ours are parsed.
+    if let Some(code) = ebpf::wrapper::run_if_asked() {
+        return code;
+    }
+    let chore = Xtask::parse().chore;
+    let result = Repository::find().and_then(|repository| match chore {
+        Chore::Ebpf(args) => ebpf::run(&repository, &args),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What the guest runs, built on the host: `strata` in release mode and the C program.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::repository::Repository;
+
+/// The release binary, as a user gets it: dynamically linked, so the libraries it needs go into the guest with it.
+pub fn strata(repository: &Repository) -> Result<PathBuf> {
+    let target = repository.target();
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(repository.root()).env("CARGO_TARGET_DIR", &target);
+    command.args(["build", "--release", "--package", "strata", "--bin", "strata"]);
+    process::run(&mut command).context("give --strata PATH to use one that is built already")?;
+    Ok(target.join("release/strata"))
+}
+
+/// With the distribution's own hardening defaults, as real targets have it; only frame pointers are out of the question.
+pub fn chain(repository: &Repository, work: &Path) -> Result<PathBuf> {
+    let program = work.join("chain");
+    let mut command = Command::new("gcc");
+    command.args(["-O2", "-fomit-frame-pointer", "-Wall", "-o"]).arg(&program);
+    command.arg(repository.root().join("xtask/src/vm/guest/chain.c"));
+    process::run(&mut command).context("the guest's C program does not build; tests/setup.sh installs gcc")?;
+    Ok(program)
+}

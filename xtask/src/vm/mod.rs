@@ -1,0 +1,94 @@
+//! `cargo xtask vm KERNEL`: does the release binary do its work on that kernel?
+//!
+//! Boots one of Debian's kernels under QEMU's software emulation, without disks or network: an initramfs made here holds
+//! busybox, the `strata` binary, a C and a Python program with known stacks, and a script that profiles them and prints
+//! the result on the serial console. The host reads the console and judges.
+//!
+//! This proves that the eBPF programs load and walk on an older kernel. It measures nothing: emulation is ten times slower
+//! than the machine.
+
+mod build;
+mod console;
+mod cpio;
+mod folded;
+mod initramfs;
+mod kernel;
+mod libraries;
+mod qemu;
+mod verdict;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use console::Console;
+use kernel::Kernel;
+
+use crate::repository::Repository;
+
+/// How long the guest profiles, and how often. Long enough for some hundred samples of each program at a tenth of speed.
+const RECORD_SECONDS: u32 = 10;
+const RECORD_HZ: u32 = 99;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Series of a kernel that tests/setup.sh has fetched (5.10, 6.12), or the path of a vmlinuz
+    kernel: String,
+    /// Memory of the guest, in MB
+    #[arg(long, value_name = "MB", default_value_t = 512)]
+    memory: u32,
+    /// Give up when the guest has not powered off by then
+    #[arg(long, value_name = "SECS", default_value_t = 300)]
+    timeout: u64,
+    /// Use this `strata` instead of building one
+    #[arg(long, value_name = "PATH", conflicts_with = "boot_only")]
+    strata: Option<PathBuf>,
+    /// Leave strata out: prove that the kernel boots and that both programs run in it
+    #[arg(long)]
+    boot_only: bool,
+    /// Keep the initramfs after a run that passed
+    #[arg(long)]
+    keep: bool,
+}
+
+pub fn run(repository: &Repository, args: &Args) -> Result<()> {
+    let kernel = Kernel::find(&args.kernel)?;
+    let strata = match (&args.strata, args.boot_only) {
+        (Some(path), _) => Some(path.clone()),
+        (None, true) => None,
+        (None, false) => Some(build::strata(repository)?),
+    };
+
+    let work = repository.target().join("vm").join(kernel.label());
+    fs::create_dir_all(&work).with_context(|| format!("{} can't be made", work.display()))?;
+    let initramfs = work.join("initramfs.cpio");
+    let image = initramfs::Contents { strata, chain: build::chain(repository, &work)?, seconds: RECORD_SECONDS, hz: RECORD_HZ }
+        .pack()
+        .context("the guest's initramfs can't be put together")?;
+    fs::write(&initramfs, &image).with_context(|| format!("{} can't be written", initramfs.display()))?;
+
+    eprintln!("vm {}: booting, {} MB of initramfs", kernel.label(), image.len() >> 20);
+    let log = work.join("console.log");
+    let end = qemu::Machine {
+        kernel: &kernel.image,
+        initramfs: &initramfs,
+        memory_mb: args.memory,
+        timeout: Duration::from_secs(args.timeout),
+    }
+    .run(&log)?;
+
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let console = Console::parse(&text);
+    let verdict = verdict::judge(&console, &kernel, args.boot_only, &end);
+    print!("{verdict}");
+    verdict.into_result().with_context(|| {
+        format!("vm {} failed; the guest's console is {}", kernel.label(), log.display())
+    })?;
+    if !args.keep {
+        // A failed run keeps it, to be booted again by hand.
+        fs::remove_file(&initramfs)?;
+    }
+    Ok(())
+}
