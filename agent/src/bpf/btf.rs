@@ -1,0 +1,294 @@
+//! Reader of BTF, the kernel's own description of its types. Bytes in, offsets out.
+//!
+//! The format is that of Linux `Documentation/bpf/btf.rst`. Kinds up to `ENUM64` (6.0) are known;
+//! the bits that 5.10 leaves unused in the length and kind of a type count as theirs, as the format
+//! says. The reader copies no type: it keeps the file and where each type begins in it.
+
+use thiserror::Error;
+
+/// Most types that are read. Debian's 6.12 has 60,000, a kernel with everything built in 300,000.
+const TYPES: usize = 4_000_000;
+/// Most qualifiers and typedefs, or anonymous types in each other, that are followed.
+const DEPTH: usize = 16;
+/// Most members that one search looks at.
+const SEARCHED: usize = 100_000;
+
+const KIND_INT: u32 = 1;
+const KIND_POINTER: u32 = 2;
+const KIND_ARRAY: u32 = 3;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FORWARD: u32 = 7;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_VOLATILE: u32 = 9;
+const KIND_CONST: u32 = 10;
+const KIND_RESTRICT: u32 = 11;
+const KIND_FUNCTION: u32 = 12;
+const KIND_PROTOTYPE: u32 = 13;
+const KIND_VARIABLE: u32 = 14;
+const KIND_SECTION: u32 = 15;
+const KIND_FLOAT: u32 = 16;
+const KIND_DECLARATION_TAG: u32 = 17;
+const KIND_TYPE_TAG: u32 = 18;
+const KIND_ENUM64: u32 = 19;
+
+/// Why bytes are not BTF that this reader understands.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum BtfError {
+    #[error("it does not begin with a BTF header of this machine's byte order")]
+    Header,
+    #[error("its sections reach beyond its end")]
+    Sections,
+    #[error("type {0} is cut off by the end of the section")]
+    Cut(usize),
+    #[error("type {id} is of kind {kind}, which this version of strata does not know")]
+    Kind { id: usize, kind: u32 },
+    #[error("it has more than {TYPES} types")]
+    Types,
+}
+
+/// Why a member has no usable place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberError {
+    /// No such type, or no such member in it.
+    Absent,
+    /// Two types of this name have it in different places.
+    Ambiguous,
+    /// It does not begin at a byte, or is a bit field.
+    BitField,
+}
+
+/// Where a member is and how large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub offset: u32,
+    /// 0: unknown.
+    pub size: u32,
+}
+
+/// A BTF file.
+pub struct Btf {
+    data: Vec<u8>,
+    /// Where each type begins in `data`; type 0 is `void` and has no place.
+    types: Vec<u32>,
+    strings: std::ops::Range<usize>,
+}
+
+/// The fixed part of a type.
+#[derive(Clone, Copy)]
+struct Type {
+    /// Place of what follows the fixed part.
+    body: usize,
+    name: u32,
+    kind: u32,
+    length: usize,
+    /// Struct members carry a bit field size in the upper byte of their offset.
+    flag: bool,
+    /// Size, or the type that is meant, as the kind has it.
+    size_or_type: u32,
+}
+
+impl Btf {
+    /// Finds where each type begins.
+    pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
+        if read_u32(&data, 0).map(|word| word & 0xFFFF) != Some(0xEB9F) {
+            return Err(BtfError::Header);
+        }
+        let field = |at| read_u32(&data, at).map(|value| value as usize);
+        let section = |start: usize| -> Option<std::ops::Range<usize>> {
+            let from = field(4)?.checked_add(field(start)?)?;
+            let to = from.checked_add(field(start + 4)?)?;
+            (to <= data.len()).then_some(from..to)
+        };
+        let types_at = section(8).ok_or(BtfError::Sections)?;
+        let strings = section(16).ok_or(BtfError::Sections)?;
+
+        let mut types = vec![0];
+        let mut at = types_at.start;
+        while at < types_at.end {
+            let id = types.len();
+            if id > TYPES {
+                return Err(BtfError::Types);
+            }
+            let ty = type_at(&data, at).ok_or(BtfError::Cut(id))?;
+            let body = body_size(&ty).ok_or(BtfError::Kind { id, kind: ty.kind })?;
+            types.push(u32::try_from(at).map_err(|_| BtfError::Sections)?);
+            at = ty.body + body;
+            if at > types_at.end {
+                return Err(BtfError::Cut(id));
+            }
+        }
+        types.shrink_to_fit();
+        Ok(Self { data, types, strings })
+    }
+
+    /// Place of a member of a struct: `path` names members in each other, divided by dots.
+    /// Anonymous structs and unions on the way need not be named.
+    pub fn member(&self, structure: &str, path: &str) -> Result<Member, MemberError> {
+        let mut found: Option<Member> = None;
+        for ty in self.named(structure, &[KIND_STRUCT, KIND_UNION]) {
+            match (found, self.member_of(ty, path)) {
+                (_, Err(MemberError::Absent)) => {}
+                (_, Err(other)) => return Err(other),
+                (None, Ok(member)) => found = Some(member),
+                (Some(before), Ok(member)) if before.offset == member.offset => {}
+                (Some(_), Ok(_)) => return Err(MemberError::Ambiguous),
+            }
+        }
+        found.ok_or(MemberError::Absent)
+    }
+
+    /// Size of a struct or union in bytes.
+    pub fn size_of(&self, structure: &str) -> Option<u32> {
+        let ty = self.named(structure, &[KIND_STRUCT, KIND_UNION]).next()?;
+        Some(ty.size_or_type)
+    }
+
+    /// Value of a name in an enum, as far as it fits 32 bits.
+    pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
+        self.named(enumeration, &[KIND_ENUM, KIND_ENUM64]).find_map(|ty| {
+            let entry = if ty.kind == KIND_ENUM { 8 } else { 12 };
+            (0..ty.length).find_map(|index| {
+                let at = ty.body + index * entry;
+                let is_it = self.string(read_u32(&self.data, at)?) == name.as_bytes();
+                if is_it { read_u32(&self.data, at + 4) } else { None }
+            })
+        })
+    }
+
+    fn member_of(&self, structure: Type, path: &str) -> Result<Member, MemberError> {
+        let mut ty = structure;
+        let mut bits = 0u64;
+        let mut left = SEARCHED;
+        let mut parts = path.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let (inner_bits, id, bit_field) =
+                self.search(ty, part.as_bytes(), DEPTH, &mut left).ok_or(MemberError::Absent)?;
+            bits += inner_bits;
+            if bit_field || bits % 8 != 0 {
+                return Err(MemberError::BitField);
+            }
+            if parts.peek().is_none() {
+                let offset = u32::try_from(bits / 8).map_err(|_| MemberError::Absent)?;
+                let size = self.size(id, DEPTH).unwrap_or(0);
+                return Ok(Member { offset, size });
+            }
+            ty = self.unqualified(id).ok_or(MemberError::Absent)?;
+        }
+        Err(MemberError::Absent)
+    }
+
+    /// Bit offset, type and whether it is a bit field, of the member `name` of `ty` or of an
+    /// anonymous type in it.
+    fn search(
+        &self,
+        ty: Type,
+        name: &[u8],
+        depth: usize,
+        left: &mut usize,
+    ) -> Option<(u64, u32, bool)> {
+        if !matches!(ty.kind, KIND_STRUCT | KIND_UNION) {
+            return None;
+        }
+        for index in 0..ty.length {
+            *left = left.checked_sub(1)?;
+            let at = ty.body + index * 12;
+            let member_name = self.string(read_u32(&self.data, at)?);
+            let id = read_u32(&self.data, at + 4)?;
+            let place = read_u32(&self.data, at + 8)?;
+            let (bits, width) =
+                if ty.flag { (place & 0xFF_FFFF, place >> 24) } else { (place, 0) };
+            if member_name == name {
+                return Some((bits.into(), id, width != 0));
+            }
+            if member_name.is_empty() && depth > 0 {
+                let inner = self.unqualified(id);
+                let found = inner.and_then(|inner| self.search(inner, name, depth - 1, left));
+                if let Some((inner_bits, id, bit_field)) = found {
+                    return Some((u64::from(bits) + inner_bits, id, bit_field));
+                }
+            }
+        }
+        None
+    }
+
+    /// Bytes that a value of the type takes.
+    fn size(&self, id: u32, depth: usize) -> Option<u32> {
+        let ty = self.unqualified(id)?;
+        match ty.kind {
+            KIND_INT | KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_ENUM64 | KIND_FLOAT => {
+                Some(ty.size_or_type)
+            }
+            KIND_POINTER => Some(8),
+            KIND_ARRAY => {
+                let element = self.size(read_u32(&self.data, ty.body)?, depth.checked_sub(1)?)?;
+                element.checked_mul(read_u32(&self.data, ty.body + 8)?)
+            }
+            _ => None,
+        }
+    }
+
+    /// The type behind typedefs, `const`, `volatile`, `restrict` and tags.
+    fn unqualified(&self, mut id: u32) -> Option<Type> {
+        for _ in 0..DEPTH {
+            let ty = self.get(id)?;
+            match ty.kind {
+                KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
+                    id = ty.size_or_type;
+                }
+                _ => return Some(ty),
+            }
+        }
+        None
+    }
+
+    fn get(&self, id: u32) -> Option<Type> {
+        if id == 0 {
+            return None;
+        }
+        type_at(&self.data, *self.types.get(id as usize)? as usize)
+    }
+
+    fn named<'a>(&'a self, name: &'a str, kinds: &'a [u32]) -> impl Iterator<Item = Type> + 'a {
+        let all = self.types.iter().skip(1).filter_map(|&at| type_at(&self.data, at as usize));
+        all.filter(move |ty| kinds.contains(&ty.kind) && self.string(ty.name) == name.as_bytes())
+    }
+
+    /// The string at an offset; empty where there is none.
+    fn string(&self, offset: u32) -> &[u8] {
+        let strings = self.data.get(self.strings.clone()).unwrap_or_default();
+        let rest = strings.get(offset as usize..).unwrap_or_default();
+        rest.split(|&byte| byte == 0).next().unwrap_or_default()
+    }
+}
+
+fn type_at(data: &[u8], at: usize) -> Option<Type> {
+    let info = read_u32(data, at + 4)?;
+    Some(Type {
+        body: at + 12,
+        name: read_u32(data, at)?,
+        kind: info >> 24 & 0x7F,
+        length: (info & 0xFF_FFFF) as usize,
+        flag: info >> 31 != 0,
+        size_or_type: read_u32(data, at + 8)?,
+    })
+}
+
+/// Bytes that follow the fixed part of a type.
+fn body_size(ty: &Type) -> Option<usize> {
+    Some(match ty.kind {
+        KIND_POINTER | KIND_FORWARD | KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST
+        | KIND_RESTRICT | KIND_FUNCTION | KIND_FLOAT | KIND_TYPE_TAG => 0,
+        KIND_INT | KIND_VARIABLE | KIND_DECLARATION_TAG => 4,
+        KIND_ARRAY => 12,
+        KIND_STRUCT | KIND_UNION | KIND_SECTION | KIND_ENUM64 => ty.length * 12,
+        KIND_ENUM | KIND_PROTOTYPE => ty.length * 8,
+        _ => return None,
+    })
+}
+
+fn read_u32(data: &[u8], at: usize) -> Option<u32> {
+    let bytes = data.get(at..at.checked_add(4)?)?;
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}

@@ -1,0 +1,245 @@
+//! What the kernel side must be told of the running kernel: where its structs keep what we read,
+//! and which helpers it has.
+
+use std::path::Path;
+use std::{fs, io};
+
+use agent_common::kernel::KernelOffsets;
+use aya::programs::ProgramType;
+use aya::sys::{BpfHelper, is_helper_supported};
+use thiserror::Error;
+
+use super::btf::{Btf, BtfError, MemberError};
+
+/// The running kernel's types.
+pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+/// Most bytes that are read of it: a kernel with everything built in has 30 MB.
+const BTF_BYTES: u64 = 256 << 20;
+
+/// Why this kernel's structs can't be read.
+#[derive(Debug, Error)]
+pub enum KernelError {
+    #[error(
+        "Kernel {release} has no BTF ({BTF_PATH}), so strata can't know how its structs are laid \
+         out; use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' are, and \
+         mount sysfs at /sys."
+    )]
+    NoBtf { release: String },
+    #[error(
+        "The BTF of kernel {release} ({BTF_PATH}) can't be read: {source}; run strata as root, \
+         with /sys mounted."
+    )]
+    Unreadable { release: String, source: io::Error },
+    #[error(
+        "The BTF of kernel {release} can't be understood: {source}; use a newer strata, or report \
+         it with the kernel's name."
+    )]
+    Malformed { release: String, source: BtfError },
+    #[error(
+        "Kernel {release} has no {member}, which strata needs to find the frames of a process; \
+         use a kernel between 5.10 and the newest that this strata knows, or a newer strata."
+    )]
+    Missing { release: String, member: String },
+    #[error(
+        "Kernel {release} keeps {member} in a way that strata does not understand ({cause}); use \
+         a newer strata, or report it with the kernel's name."
+    )]
+    Changed { release: String, member: String, cause: String },
+}
+
+/// The running kernel's offsets and abilities.
+pub fn kernel_offsets() -> Result<KernelOffsets, KernelError> {
+    let release = release();
+    let mut offsets = offsets_of(&running_btf(&release)?, &release)?;
+    offsets.has_task_btf =
+        has_helper(BpfHelper::BPF_FUNC_get_current_task_btf, &release, (5, 11)).into();
+    offsets.has_task_pt_regs =
+        has_helper(BpfHelper::BPF_FUNC_task_pt_regs, &release, (5, 15)).into();
+    Ok(offsets)
+}
+
+/// Index in `css_set.subsys` of a v1 controller as `/proc/PID/cgroup` names it, in the running
+/// kernel. `None`: no such controller, which a named hierarchy never has.
+pub fn cgroup_subsystem(name: &str) -> Option<u32> {
+    subsystem_of(&running_btf(&release()).ok()?, name)
+}
+
+/// [`cgroup_subsystem`] in any kernel's BTF.
+pub fn subsystem_of(btf: &Btf, name: &str) -> Option<u32> {
+    // The one controller with another name in v1 (`io_cgrp_subsys.legacy_name`).
+    let name = if name == "blkio" { "io" } else { name };
+    btf.enumerator("cgroup_subsys_id", &format!("{name}_cgrp_id"))
+}
+
+/// Reads the running kernel's types.
+pub fn running_btf(release: &str) -> Result<Btf, KernelError> {
+    let unreadable = |source| KernelError::Unreadable { release: release.to_owned(), source };
+    let path = Path::new(BTF_PATH);
+    let size = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(KernelError::NoBtf { release: release.to_owned() });
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    if size > BTF_BYTES {
+        let cause = format!("it has {size} bytes, more than {BTF_BYTES}");
+        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, cause)));
+    }
+    let data = fs::read(path).map_err(unreadable)?;
+    Btf::parse(data)
+        .map_err(|source| KernelError::Malformed { release: release.to_owned(), source })
+}
+
+/// The running kernel's name, as `uname -r` prints it.
+pub fn release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "(of unknown release)".to_owned(), |text| text.trim_end().to_owned())
+}
+
+/// Offsets in any kernel's BTF, its helpers aside.
+pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError> {
+    let find = Finder { btf, release };
+    let has_maple_tree = find.has("mm_struct", "mm_mt");
+    let x86_64 = find.has("task_struct", "thread.fsbase");
+    let thread_pointer = if x86_64 { "thread.fsbase" } else { "thread.uw.tp_value" };
+    // A timespec64 until 6.5, under another name until 6.10, two members since 6.11.
+    let (seconds, nanoseconds) = if find.has("inode", "i_ctime_sec") {
+        ("i_ctime_sec", "i_ctime_nsec")
+    } else if find.has("inode", "__i_ctime") {
+        ("__i_ctime.tv_sec", "__i_ctime.tv_nsec")
+    } else {
+        ("i_ctime.tv_sec", "i_ctime.tv_nsec")
+    };
+
+    Ok(KernelOffsets {
+        task_mm: find.member("task_struct", "mm", 8)?,
+        task_group_leader: find.member("task_struct", "group_leader", 8)?,
+        task_start_boottime: find.member("task_struct", "start_boottime", 8)?,
+        task_self_exec_id: find.member("task_struct", "self_exec_id", 4)?,
+        task_stack: find.member("task_struct", "stack", 8)?,
+        task_comm: find.member("task_struct", "comm", 16)?,
+        task_cgroups: find.member("task_struct", "cgroups", 8)?,
+        task_tgid: find.member("task_struct", "tgid", 4)?,
+        task_thread_pointer: find.member("task_struct", thread_pointer, 8)?,
+
+        mm_tree: if has_maple_tree {
+            find.member("mm_struct", "mm_mt.ma_root", 8)?
+        } else {
+            find.member("mm_struct", "mm_rb.rb_node", 8)?
+        },
+        mm_vdso: find.member("mm_struct", "context.vdso", 8)?,
+
+        vma_start: find.member("vm_area_struct", "vm_start", 8)?,
+        vma_end: find.member("vm_area_struct", "vm_end", 8)?,
+        vma_mm: find.member("vm_area_struct", "vm_mm", 8)?,
+        vma_flags: find.member("vm_area_struct", "vm_flags", 8)?,
+        vma_pgoff: find.member("vm_area_struct", "vm_pgoff", 8)?,
+        vma_file: find.member("vm_area_struct", "vm_file", 8)?,
+        vma_rb: if has_maple_tree { 0 } else { find.member("vm_area_struct", "vm_rb", 24)? },
+
+        file_inode: find.member("file", "f_inode", 8)?,
+        file_dentry: find.member("file", "f_path.dentry", 8)?,
+        dentry_name: find.member("dentry", "d_name.name", 8)?,
+        inode_super: find.member("inode", "i_sb", 8)?,
+        inode_number: find.member("inode", "i_ino", 8)?,
+        inode_generation: find.member("inode", "i_generation", 4)?,
+        inode_size: find.member("inode", "i_size", 8)?,
+        inode_change_seconds: find.member("inode", seconds, 8)?,
+        inode_change_nanoseconds: find.member("inode", nanoseconds, 4)?,
+        super_device: find.member("super_block", "s_dev", 4)?,
+
+        css_set_subsys: find.member("css_set", "subsys", 8)?,
+        css_set_default: find.member("css_set", "dfl_cgrp", 8)?,
+        css_cgroup: find.member("cgroup_subsys_state", "cgroup", 8)?,
+        css_parent: find.member("cgroup_subsys_state", "parent", 8)?,
+        cgroup_self: find.member("cgroup", "self", 8)?,
+        cgroup_kn: find.member("cgroup", "kn", 8)?,
+        kn_id: find.member("kernfs_node", "id", 8)?,
+
+        has_maple_tree: has_maple_tree.into(),
+        has_task_btf: 0,
+        has_task_pt_regs: 0,
+        user_regs: find.user_regs()?,
+        arm64: (!x86_64).into(),
+    })
+}
+
+/// Looks members up and words what is missing.
+struct Finder<'a> {
+    btf: &'a Btf,
+    release: &'a str,
+}
+
+impl Finder<'_> {
+    fn has(&self, structure: &str, path: &str) -> bool {
+        self.btf.member(structure, path) != Err(MemberError::Absent)
+    }
+
+    /// Offset of a member of which the kernel side reads `size` bytes.
+    fn member(&self, structure: &str, path: &str, size: u32) -> Result<u32, KernelError> {
+        let changed = |cause: String| KernelError::Changed {
+            release: self.release.to_owned(),
+            member: format!("{structure}.{path}"),
+            cause,
+        };
+        match self.btf.member(structure, path) {
+            Ok(member) if member.size >= size => Ok(member.offset),
+            Ok(member) => {
+                Err(changed(format!("it has {} bytes where {size} are read", member.size)))
+            }
+            Err(MemberError::Absent) => Err(self.missing(&format!("{structure}.{path}"))),
+            Err(MemberError::BitField) => Err(changed("it is a bit field".to_owned())),
+            Err(MemberError::Ambiguous) => {
+                Err(changed(format!("there are several structs {structure}")))
+            }
+        }
+    }
+
+    /// Where the user's registers lie above `task.stack`: `task_pt_regs()` of x86_64 and arm64
+    /// before there was a helper. What 6.9 pads the stack's top with for FRED came after it.
+    fn user_regs(&self) -> Result<u32, KernelError> {
+        let registers = self.btf.size_of("pt_regs").ok_or_else(|| self.missing("pt_regs"))?;
+        // The union is as large as a stack (THREAD_SIZE); 16 KiB in kernels without KASAN.
+        let stack = self.btf.size_of("thread_union").unwrap_or(16 << 10);
+        stack.checked_sub(registers).ok_or_else(|| self.missing("thread_union"))
+    }
+
+    fn missing(&self, member: &str) -> KernelError {
+        KernelError::Missing { release: self.release.to_owned(), member: member.to_owned() }
+    }
+}
+
+/// Whether a `perf_event` program may call a helper: the kernel is asked, and its version counts
+/// where it can't answer (no right to load programs).
+fn has_helper(helper: BpfHelper, release: &str, since: (u32, u32)) -> bool {
+    is_helper_supported(ProgramType::PerfEvent, helper)
+        .unwrap_or_else(|_| version(release).is_some_and(|version| version >= since))
+}
+
+/// Major and minor number in a release's name.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn release_names() {
+        assert_eq!(version("5.10.0-32-cloud-amd64"), Some((5, 10)));
+        assert_eq!(version("6.12.95+deb12-cloud-amd64"), Some((6, 12)));
+        assert_eq!(version("7.0-rc1"), Some((7, 0)));
+        assert_eq!(version("of unknown release"), None);
+    }
+
+    #[test]
+    fn running_kernel() {
+        let offsets = kernel_offsets().expect("the running kernel's offsets");
+        println!("{}: {offsets:#?}", release());
+        assert_eq!(cgroup_subsystem("cpuset"), Some(0));
+        assert_eq!(cgroup_subsystem("name=systemd"), None);
+    }
+}
