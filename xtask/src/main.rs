@@ -4,6 +4,7 @@ mod ebpf;
 mod process;
 mod repository;
 mod scratch;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ struct Xtask {
 enum Chore {
     /// Build the eBPF object that is committed beside the agent, or prove that it belongs to its sources.
     Ebpf(ebpf::Args),
+    /// Boot an older kernel under QEMU and prove that strata does its work there.
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let chore = Xtask::parse().chore;
     let result = Repository::find().and_then(|repository| match chore {
         Chore::Ebpf(args) => ebpf::run(&repository, &args),
+        Chore::Vm(args) => vm::run(&repository, &args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,18 +13,31 @@ use crate::repository::Repository;
 pub fn strata(repository: &Repository) -> Result<PathBuf> {
     let target = repository.target();
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(repository.root()).env("CARGO_TARGET_DIR", &target);
-    command.args(["build", "--release", "--package", "strata", "--bin", "strata"]);
+    command
+        .current_dir(repository.root())
+        .env("CARGO_TARGET_DIR", &target);
+    command.args([
+        "build",
+        "--release",
+        "--package",
+        "strata",
+        "--bin",
+        "strata",
+    ]);
     process::run(&mut command).context("give --strata PATH to use one that is built already")?;
     Ok(target.join("release/strata"))
 }
 
-/// With the distribution's own hardening defaults, as real targets have it; only frame pointers are out of the question.
+/// With the distribution's own hardening defaults, as real targets have it. Without frame pointers, and without the
+/// knowledge of its callees' registers that a real library's caller lacks: so rbp is saved and used for something else.
 pub fn chain(repository: &Repository, work: &Path) -> Result<PathBuf> {
     let program = work.join("chain");
     let mut command = Command::new("gcc");
-    command.args(["-O2", "-fomit-frame-pointer", "-Wall", "-o"]).arg(&program);
+    command
+        .args(["-O2", "-fomit-frame-pointer", "-fno-ipa-ra", "-Wall", "-o"])
+        .arg(&program);
     command.arg(repository.root().join("xtask/src/vm/guest/chain.c"));
-    process::run(&mut command).context("the guest's C program does not build; tests/setup.sh installs gcc")?;
+    process::run(&mut command)
+        .context("the guest's C program does not build; tests/setup.sh installs gcc")?;
     Ok(program)
 }

@@ -22,12 +22,18 @@ impl Console {
     pub fn parse(text: &str) -> Console {
         let mut console = Console::default();
         let mut body = String::new();
-        let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| line.trim_end_matches('\r'))
+            .collect();
         for line in &lines {
             if let Some(name) = line.strip_prefix("@@begin ") {
                 console.close(&mut body);
                 console.open = Some(name.to_owned());
-            } else if line.strip_prefix("@@end ").is_some_and(|name| console.open.as_deref() == Some(name)) {
+            } else if line
+                .strip_prefix("@@end ")
+                .is_some_and(|name| console.open.as_deref() == Some(name))
+            {
                 console.close(&mut body);
             } else if *line == "@@done" {
                 console.done = true;
@@ -41,7 +47,11 @@ impl Console {
         if let Some(name) = &console.open {
             console.sections.insert(name.clone(), trimmed(&body));
         }
-        let tail = lines.iter().rev().filter(|line| !line.trim().is_empty()).take(TAIL_LINES);
+        let tail = lines
+            .iter()
+            .rev()
+            .filter(|line| !line.trim().is_empty())
+            .take(TAIL_LINES);
         console.tail = tail.map(|line| (*line).to_owned()).collect();
         console.tail.reverse();
         console
@@ -60,14 +70,22 @@ impl Console {
 
     /// One line of the section `facts`, which are `KEY VALUE`.
     pub fn fact(&self, key: &str) -> Option<&str> {
-        self.section("facts")?.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+        self.section("facts")?
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
     }
 
     /// The verifier's counts, wherever strata prints them: lines that start with `verifier:`.
     pub fn verifier(&self) -> Vec<&str> {
         let logs = ["doctor.log", "record.log"];
-        let lines = logs.iter().filter_map(|name| self.section(name)).flat_map(str::lines);
-        let mut found: Vec<&str> = lines.map(str::trim).filter(|line| line.starts_with("verifier:")).collect();
+        let lines = logs
+            .iter()
+            .filter_map(|name| self.section(name))
+            .flat_map(str::lines);
+        let mut found: Vec<&str> = lines
+            .map(str::trim)
+            .filter(|line| line.starts_with("verifier:"))
+            .collect();
         found.dedup();
         found
     }
@@ -103,17 +121,25 @@ mod tests {
         let console = Console::parse(GOOD);
         assert_eq!(
             console.verifier(),
-            ["verifier: sample 812 instructions", "verifier: walk 20 instructions"]
+            [
+                "verifier: sample 812 instructions",
+                "verifier: walk 20 instructions"
+            ]
         );
     }
 
     #[test]
     fn a_guest_that_dies_in_a_section_keeps_what_it_said() {
-        let console = Console::parse("@@begin c-truth\r\nmain;leaf\r\n[ 9.1] Kernel panic - not syncing: out of memory\r\n");
+        let console = Console::parse(
+            "@@begin c-truth\r\nmain;leaf\r\n[ 9.1] Kernel panic - not syncing: out of memory\r\n",
+        );
         assert!(!console.done);
         assert_eq!(console.open.as_deref(), Some("c-truth"));
         assert_eq!(console.section("c-truth"), Some("main;leaf"));
-        assert_eq!(console.panic.as_deref(), Some("[ 9.1] Kernel panic - not syncing: out of memory"));
+        assert_eq!(
+            console.panic.as_deref(),
+            Some("[ 9.1] Kernel panic - not syncing: out of memory")
+        );
         assert_eq!(console.tail.len(), 3);
     }
 

@@ -21,7 +21,9 @@ pub struct Share {
 /// `chain` is root first, and its last function's name must be nobody else's.
 pub fn share(folded: &str, chain: &[&str], between: Between) -> Share {
     let mut share = Share::default();
-    let Some(last) = chain.last() else { return share };
+    let Some(last) = chain.last() else {
+        return share;
+    };
     for (stack, count) in folded.lines().filter_map(parse_line) {
         let frames: Vec<&str> = stack.split(';').collect();
         if !frames.iter().any(|frame| is_function(frame, last)) {
@@ -44,12 +46,17 @@ fn parse_line(line: &str) -> Option<(&str, u64)> {
 
 fn holds(frames: &[&str], chain: &[&str], between: Between) -> bool {
     match between {
-        Between::Nothing => frames
-            .windows(chain.len())
-            .any(|window| window.iter().zip(chain).all(|(frame, name)| is_function(frame, name))),
+        Between::Nothing => frames.windows(chain.len()).any(|window| {
+            window
+                .iter()
+                .zip(chain)
+                .all(|(frame, name)| is_function(frame, name))
+        }),
         Between::OtherFrames => {
             let mut rest = frames.iter();
-            chain.iter().all(|name| rest.any(|frame| is_function(frame, name)))
+            chain
+                .iter()
+                .all(|name| rest.any(|frame| is_function(frame, name)))
         }
     }
 }
@@ -72,8 +79,16 @@ mod tests {
 
     #[test]
     fn whole_chains_with_decorated_names() {
-        let folded = "chain;_start;main;level_1 (chain.c:12);leaf+0x12 7\nchain;idle 3\nnot folded\n";
-        assert_eq!(share(folded, &CHAIN, Between::Nothing), Share { leaf: 7, whole: 7, worst: None });
+        let folded =
+            "chain;_start;main;level_1 (chain.c:12);leaf+0x12 7\nchain;idle 3\nnot folded\n";
+        assert_eq!(
+            share(folded, &CHAIN, Between::Nothing),
+            Share {
+                leaf: 7,
+                whole: 7,
+                worst: None
+            }
+        );
     }
 
     #[test]
@@ -87,7 +102,14 @@ mod tests {
     fn wrong_order_and_cut_stacks_are_not_whole() {
         let folded = "level_1;main;leaf 2\n[cut];level_1;leaf 5\nmain;level_1;leaf 1";
         let share = share(folded, &CHAIN, Between::OtherFrames);
-        assert_eq!(share, Share { leaf: 8, whole: 1, worst: Some(("[cut];level_1;leaf".into(), 5)) });
+        assert_eq!(
+            share,
+            Share {
+                leaf: 8,
+                whole: 1,
+                worst: Some(("[cut];level_1;leaf".into(), 5))
+            }
+        );
     }
 
     #[test]
@@ -96,6 +118,9 @@ mod tests {
         assert!(!is_function("leaf2", "leaf"));
         assert!(is_function("<module> (stack.py:41)", "<module>"));
         assert!(is_function("app::main", "main"));
-        assert_eq!(share("xmain;main;level_1;overleaf 4", &CHAIN, Between::Nothing).leaf, 0);
+        assert_eq!(
+            share("xmain;main;level_1;overleaf 4", &CHAIN, Between::Nothing).leaf,
+            0
+        );
     }
 }

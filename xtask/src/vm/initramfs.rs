@@ -37,7 +37,11 @@ impl Contents {
         add_busybox(&mut archive)?;
         add_python(&mut archive)?;
         add_program(&mut archive, &self.chain, "/workload/chain")?;
-        archive.file(Path::new("/workload/stack.py"), 0o644, PYTHON_PROGRAM.as_bytes())?;
+        archive.file(
+            Path::new("/workload/stack.py"),
+            0o644,
+            PYTHON_PROGRAM.as_bytes(),
+        )?;
         if let Some(strata) = &self.strata {
             add_program(&mut archive, strata, "/bin/strata")?;
         }
@@ -50,12 +54,17 @@ fn add_busybox(archive: &mut Archive) -> Result<()> {
     let listing = Command::new(BUSYBOX)
         .arg("--list")
         .output()
-        .with_context(|| format!("{BUSYBOX} can't be run; tests/setup.sh installs busybox-static"))?;
+        .with_context(|| {
+            format!("{BUSYBOX} can't be run; tests/setup.sh installs busybox-static")
+        })?;
     if !libraries::needed_by(Path::new(BUSYBOX))?.is_empty() {
         bail!("{BUSYBOX} is not static; install busybox-static");
     }
     archive.file(Path::new(BUSYBOX), 0o755, &read(Path::new(BUSYBOX))?)?;
-    for applet in String::from_utf8_lossy(&listing.stdout).lines().filter(|name| *name != "busybox") {
+    for applet in String::from_utf8_lossy(&listing.stdout)
+        .lines()
+        .filter(|name| *name != "busybox")
+    {
         archive.symlink(&Path::new("/bin").join(applet), BUSYBOX)?;
     }
     Ok(())
@@ -73,7 +82,10 @@ fn add_python(archive: &mut Archive) -> Result<()> {
         .args(["-I", "-S", "-c", LOADED])
         .output()
         .with_context(|| format!("{PYTHON} can't be run; tests/setup.sh installs python3"))?;
-    for file in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.ends_with(".py")) {
+    for file in String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter(|line| line.ends_with(".py"))
+    {
         archive.file(Path::new(file), 0o644, &read(Path::new(file))?)?;
     }
     // It complains when this one is missing.

@@ -21,11 +21,17 @@ impl Kernel {
         if name.contains('/') {
             let image = PathBuf::from(name);
             if !image.is_file() {
-                bail!("there is no kernel image at {name}; give the path of a vmlinuz or a series such as 5.10");
+                bail!(
+                    "there is no kernel image at {name}; give the path of a vmlinuz or a series such as 5.10"
+                );
             }
-            return Ok(Kernel { image, release: None });
+            return Ok(Kernel {
+                image,
+                release: None,
+            });
         }
-        let cache = env::var_os("STRATA_TEST_DIR").map_or_else(|| PathBuf::from(DEFAULT_CACHE), PathBuf::from);
+        let cache = env::var_os("STRATA_TEST_DIR")
+            .map_or_else(|| PathBuf::from(DEFAULT_CACHE), PathBuf::from);
         Kernel::in_cache(&cache.join("kernels"), name)
     }
 
@@ -38,14 +44,22 @@ impl Kernel {
             );
         }
         let release = fs::read_to_string(image.with_file_name("version")).ok();
-        Ok(Kernel { image, release: release.map(|text| text.trim().to_owned()) })
+        Ok(Kernel {
+            image,
+            release: release.map(|text| text.trim().to_owned()),
+        })
     }
 
     /// Names this run's folder and its messages.
     pub fn label(&self) -> String {
         match &self.release {
             Some(release) => release.clone(),
-            None => self.image.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            None => self
+                .image
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
         }
     }
 }
@@ -56,7 +70,9 @@ mod tests {
 
     #[test]
     fn a_missing_series_names_the_remedy() {
-        let error = Kernel::in_cache(Path::new("/nonexistent"), "4.19").unwrap_err().to_string();
+        let error = Kernel::in_cache(Path::new("/nonexistent"), "4.19")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/nonexistent/4.19/vmlinuz"), "{error}");
         assert!(error.contains("tests/setup.sh"), "{error}");
     }

@@ -9,7 +9,11 @@ use anyhow::{Context, Result, bail};
 
 /// The loader and every library, each at the path where the program looks for it.
 pub fn needed_by(program: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new("ldd").arg(program).env("LC_ALL", "C").output().context("ldd can't be started")?;
+    let output = Command::new("ldd")
+        .arg(program)
+        .env("LC_ALL", "C")
+        .output()
+        .context("ldd can't be started")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     if text.contains("statically linked") || complaint.contains("not a dynamic executable") {
@@ -49,13 +53,18 @@ mod tests {
         let paths = parse(listing).unwrap();
         assert_eq!(
             paths,
-            [Path::new("/lib/x86_64-linux-gnu/libm.so.6"), Path::new("/lib64/ld-linux-x86-64.so.2")]
+            [
+                Path::new("/lib/x86_64-linux-gnu/libm.so.6"),
+                Path::new("/lib64/ld-linux-x86-64.so.2")
+            ]
         );
     }
 
     #[test]
     fn a_missing_library_is_named() {
-        let error = parse("\tlibodd.so.3 => not found\n").unwrap_err().to_string();
+        let error = parse("\tlibodd.so.3 => not found\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("libodd.so.3"), "{error}");
     }
 }

@@ -64,12 +64,22 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
     let work = repository.target().join("vm").join(kernel.label());
     fs::create_dir_all(&work).with_context(|| format!("{} can't be made", work.display()))?;
     let initramfs = work.join("initramfs.cpio");
-    let image = initramfs::Contents { strata, chain: build::chain(repository, &work)?, seconds: RECORD_SECONDS, hz: RECORD_HZ }
-        .pack()
-        .context("the guest's initramfs can't be put together")?;
-    fs::write(&initramfs, &image).with_context(|| format!("{} can't be written", initramfs.display()))?;
+    let image = initramfs::Contents {
+        strata,
+        chain: build::chain(repository, &work)?,
+        seconds: RECORD_SECONDS,
+        hz: RECORD_HZ,
+    }
+    .pack()
+    .context("the guest's initramfs can't be put together")?;
+    fs::write(&initramfs, &image)
+        .with_context(|| format!("{} can't be written", initramfs.display()))?;
 
-    eprintln!("vm {}: booting, {} MB of initramfs", kernel.label(), image.len() >> 20);
+    eprintln!(
+        "vm {}: booting, {} MB of initramfs",
+        kernel.label(),
+        image.len() >> 20
+    );
     let log = work.join("console.log");
     let end = qemu::Machine {
         kernel: &kernel.image,
@@ -84,7 +94,11 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
     let verdict = verdict::judge(&console, &kernel, args.boot_only, &end);
     print!("{verdict}");
     verdict.into_result().with_context(|| {
-        format!("vm {} failed; the guest's console is {}", kernel.label(), log.display())
+        format!(
+            "vm {} failed; the guest's console is {}",
+            kernel.label(),
+            log.display()
+        )
     })?;
     if !args.keep {
         // A failed run keeps it, to be booted again by hand.

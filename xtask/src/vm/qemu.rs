@@ -28,10 +28,16 @@ pub enum End {
 impl Machine<'_> {
     /// The serial console's output goes to `log`.
     pub fn run(&self, log: &Path) -> Result<End> {
-        let console = File::create(log).with_context(|| format!("{} can't be written", log.display()))?;
+        let console =
+            File::create(log).with_context(|| format!("{} can't be written", log.display()))?;
         let errors = console.try_clone()?;
         let start = Instant::now();
-        let child = self.command().stdin(Stdio::null()).stdout(console).stderr(errors).spawn();
+        let child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(console)
+            .stderr(errors)
+            .spawn();
         let mut child = match child {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 bail!("{QEMU} is not installed; run tests/setup.sh as root")
@@ -41,7 +47,10 @@ impl Machine<'_> {
         loop {
             if let Some(status) = child.try_wait()? {
                 if !status.success() {
-                    bail!("{QEMU} ended with {status}; its own message is in {}", log.display());
+                    bail!(
+                        "{QEMU} ended with {status}; its own message is in {}",
+                        log.display()
+                    );
                 }
                 return Ok(End::PoweredOff(start.elapsed()));
             }
@@ -59,13 +68,32 @@ impl Machine<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(QEMU);
         command
-            .args(["-accel", "tcg", "-cpu", "qemu64", "-smp", "2", "-m", &self.memory_mb.to_string()])
-            .args(["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"])
+            .args([
+                "-accel",
+                "tcg",
+                "-cpu",
+                "qemu64",
+                "-smp",
+                "2",
+                "-m",
+                &self.memory_mb.to_string(),
+            ])
+            .args([
+                "-nodefaults",
+                "-no-reboot",
+                "-display",
+                "none",
+                "-serial",
+                "stdio",
+            ])
             .arg("-kernel")
             .arg(self.kernel)
             .arg("-initrd")
             .arg(self.initramfs)
-            .args(["-append", "console=ttyS0 panic=-1 rdinit=/init quiet mitigations=off tsc=unstable"]);
+            .args([
+                "-append",
+                "console=ttyS0 panic=-1 rdinit=/init quiet mitigations=off tsc=unstable",
+            ]);
         command
     }
 }

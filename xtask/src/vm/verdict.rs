@@ -55,29 +55,43 @@ impl Verdict {
             )),
         }
         if let Some(panic) = &console.panic {
-            self.fault(format!("the kernel died: {panic}; more memory (--memory) helps if it ran out"));
+            self.fault(format!(
+                "the kernel died: {panic}; more memory (--memory) helps if it ran out"
+            ));
         }
         if !console.done && console.tail.is_empty() {
             self.fault("the guest said nothing at all; the image may not suit this machine, or --memory is too small");
         } else if !console.done {
-            self.fault(format!("the guest never finished; its last words:{}", indented(&console.tail.join("\n"))));
+            self.fault(format!(
+                "the guest never finished; its last words:{}",
+                indented(&console.tail.join("\n"))
+            ));
         }
     }
 
     fn environment(&mut self, console: &Console, kernel: &Kernel) {
         let running = console.fact("kernel").unwrap_or("an unknown kernel");
         self.note(format!("kernel {running}"));
-        if kernel.release.as_deref().is_some_and(|wanted| wanted != running) {
+        if kernel
+            .release
+            .as_deref()
+            .is_some_and(|wanted| wanted != running)
+        {
             self.fault(format!("the guest runs {running}, not {}", kernel.label()));
         }
-        match console.fact("btf-bytes").and_then(|bytes| bytes.parse().ok()) {
+        match console
+            .fact("btf-bytes")
+            .and_then(|bytes| bytes.parse().ok())
+        {
             None | Some(0u64) => self.fault("the guest's kernel has no /sys/kernel/btf/vmlinux"),
             Some(bytes) => self.note(format!("kernel BTF of {bytes} bytes")),
         }
         for program in ["c", "python"] {
             if console.fact(&format!("{program}-alive")) != Some("yes") {
                 let errors = console.section("workload-errors").unwrap_or_default();
-                self.fault(format!("the {program} program did not live to the end: {errors}"));
+                self.fault(format!(
+                    "the {program} program did not live to the end: {errors}"
+                ));
             }
         }
         if let Some(log) = console.section("kernel.log").filter(|log| !log.is_empty()) {
@@ -90,7 +104,9 @@ impl Verdict {
             Some(truth) if truth.contains(';') => self.note(format!("{language} runs {truth}")),
             // A guest that died before is told of already.
             _ if !console.done => {}
-            _ => self.fault(format!("the {language} program did not start: it never told its own chain")),
+            _ => self.fault(format!(
+                "the {language} program did not start: it never told its own chain"
+            )),
         }
     }
 
@@ -101,7 +117,9 @@ impl Verdict {
         if let Some(stats) = console.section("stats.json") {
             self.note(format!("stats {stats}"));
         }
-        let log = console.section("record.log").unwrap_or("it printed nothing");
+        let log = console
+            .section("record.log")
+            .unwrap_or("it printed nothing");
         match console.fact("record-exit") {
             Some("0") => self.note(format!("strata record:{}", indented(log))),
             // A guest that died during it is told of already.
@@ -114,16 +132,42 @@ impl Verdict {
         }
         let folded = console.section("out.folded").unwrap_or_default();
         self.chain(console, folded, "C", "c-truth", Between::Nothing);
-        self.chain(console, folded, "Python", "python-truth", Between::OtherFrames);
+        self.chain(
+            console,
+            folded,
+            "Python",
+            "python-truth",
+            Between::OtherFrames,
+        );
     }
 
-    fn chain(&mut self, console: &Console, folded: &str, language: &str, section: &str, between: Between) {
-        let chain: Vec<&str> = console.section(section).unwrap_or_default().split(';').collect();
+    fn chain(
+        &mut self,
+        console: &Console,
+        folded: &str,
+        language: &str,
+        section: &str,
+        between: Between,
+    ) {
+        let chain: Vec<&str> = console
+            .section(section)
+            .unwrap_or_default()
+            .split(';')
+            .collect();
         let share = folded::share(folded, &chain, between);
-        let line = format!("{language}: {} of {} samples have the whole chain", share.whole, share.leaf);
-        let worst = share.worst.map(|(stack, count)| format!("; {count} times {stack}")).unwrap_or_default();
+        let line = format!(
+            "{language}: {} of {} samples have the whole chain",
+            share.whole, share.leaf
+        );
+        let worst = share
+            .worst
+            .map(|(stack, count)| format!("; {count} times {stack}"))
+            .unwrap_or_default();
         if share.leaf < MIN_SAMPLES {
-            self.fault(format!("{line}; at least {MIN_SAMPLES} samples in {} were expected{worst}", chain.join(";")));
+            self.fault(format!(
+                "{line}; at least {MIN_SAMPLES} samples in {} were expected{worst}",
+                chain.join(";")
+            ));
         } else if share.whole * 100 < share.leaf * MIN_WHOLE_PERCENT {
             self.fault(format!("{line}, less than {MIN_WHOLE_PERCENT} %{worst}"));
         } else {
@@ -170,7 +214,10 @@ mod tests {
         @@end python-truth\n";
 
     fn faults(text: &str, boot_only: bool, end: End) -> Vec<String> {
-        let kernel = Kernel { image: "/k/vmlinuz".into(), release: Some("5.10.0".into()) };
+        let kernel = Kernel {
+            image: "/k/vmlinuz".into(),
+            release: Some("5.10.0".into()),
+        };
         judge(&Console::parse(text), &kernel, boot_only, &end).faults
     }
 
@@ -181,36 +228,60 @@ mod tests {
 
     #[test]
     fn a_good_run() {
-        assert_eq!(ran("chain;main;leaf 90\npython;<module>;_PyEval;inner 80\n"), [""; 0]);
+        assert_eq!(
+            ran("chain;main;leaf 90\npython;<module>;_PyEval;inner 80\n"),
+            [""; 0]
+        );
     }
 
     #[test]
     fn broken_chains_and_missing_samples() {
         let faults = ran("chain;[cut];leaf 90\nchain;main;leaf 10\npython;<module>;inner 3\n");
         assert_eq!(faults.len(), 2);
-        assert!(faults[0].contains("10 of 100") && faults[0].contains("chain;[cut];leaf"), "{faults:?}");
+        assert!(
+            faults[0].contains("10 of 100") && faults[0].contains("chain;[cut];leaf"),
+            "{faults:?}"
+        );
         assert!(faults[1].contains("3 of 3"), "{faults:?}");
     }
 
     #[test]
     fn boot_only_asks_for_no_profile() {
         let text = format!("{FACTS}@@done\n");
-        assert_eq!(faults(&text, true, End::PoweredOff(Duration::ZERO)), [""; 0]);
+        assert_eq!(
+            faults(&text, true, End::PoweredOff(Duration::ZERO)),
+            [""; 0]
+        );
     }
 
     #[test]
     fn a_hung_guest_names_the_limit_and_the_place() {
-        let faults = faults("@@begin record.log\nloading\n", false, End::TimedOut(Duration::from_secs(300)));
-        assert!(faults[0].contains("300.0 s") && faults[0].contains("record.log"), "{faults:?}");
-        assert!(faults.iter().any(|fault| fault.contains("loading")), "{faults:?}");
+        let faults = faults(
+            "@@begin record.log\nloading\n",
+            false,
+            End::TimedOut(Duration::from_secs(300)),
+        );
+        assert!(
+            faults[0].contains("300.0 s") && faults[0].contains("record.log"),
+            "{faults:?}"
+        );
+        assert!(
+            faults.iter().any(|fault| fault.contains("loading")),
+            "{faults:?}"
+        );
     }
 
     #[test]
     fn the_wrong_kernel_and_a_failed_load_are_told() {
-        let text = FACTS.replace("5.10.0", "6.1.0").replace("record-exit 0", "record-exit 1")
+        let text = FACTS
+            .replace("5.10.0", "6.1.0")
+            .replace("record-exit 0", "record-exit 1")
             + "@@begin record.log\nthe kernel refused the program\n@@end record.log\n@@done\n";
         let faults = faults(&text, false, End::PoweredOff(Duration::ZERO));
         assert!(faults[0].contains("6.1.0, not 5.10.0"), "{faults:?}");
-        assert!(faults[1].contains("ended with 1") && faults[1].contains("refused"), "{faults:?}");
+        assert!(
+            faults[1].contains("ended with 1") && faults[1].contains("refused"),
+            "{faults:?}"
+        );
     }
 }
