@@ -1,6 +1,7 @@
 /*
  * A call chain that only .eh_frame describes: built with -O2 -fomit-frame-pointer -fno-ipa-ra, so rbp holds some number
- * or other and a walk by frame pointers finds none of it. Prints its own truth, root first, then burns CPU at the end of the chain for good.
+ * or other and a walk by frame pointers finds none of it. Prints its own truth, root first, then burns CPU at the end of
+ * the chain for good.
  */
 #include <stdio.h>
 
