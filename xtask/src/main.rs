@@ -1,5 +1,6 @@
 //! Chores of this repository, run as `cargo xtask <chore>`. Each chore is a module with an `Args` and a `run`.
 
+mod check;
 mod ebpf;
 mod process;
 mod repository;
@@ -23,6 +24,8 @@ struct Xtask {
 enum Chore {
     /// Build the eBPF object that is committed beside the agent, or prove that it belongs to its sources.
     Ebpf(ebpf::Args),
+    /// Enforce the repository's own rules.
+    Check(check::Args),
     /// Boot an older kernel under QEMU and prove that strata does its work there.
     Vm(vm::Args),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let chore = Xtask::parse().chore;
     let result = Repository::find().and_then(|repository| match chore {
         Chore::Ebpf(args) => ebpf::run(&repository, &args),
+        Chore::Check(args) => check::run(&repository, &args),
         Chore::Vm(args) => vm::run(&repository, &args),
     });
     match result {
