@@ -1,9 +1,10 @@
 //! Sources + toolchain → object.
 
 use std::path::Path;
+use std::process::Command;
 use std::{env, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::object::Note;
 use super::toolchain::{self, Toolchain};
@@ -20,14 +21,7 @@ pub enum Lock {
 }
 
 pub fn run(repository: &Repository) -> Result<()> {
-    let toolchain = match toolchain::locate()? {
-        Ok(toolchain) => toolchain,
-        Err(missing) => bail!(
-            "the object can't be built, because this machine lacks {}; `cargo xtask ebpf --setup` installs it. \
-             The committed object is only ever built by this toolchain, so that anybody can make the same bytes again",
-            missing.join(" and ")
-        ),
-    };
+    let toolchain = toolchain::required()?;
     let built = build(
         repository.root(),
         &toolchain,
@@ -58,16 +52,9 @@ pub fn run(repository: &Repository) -> Result<()> {
 /// Builds what lies below `root` and gives the object as it is to be committed.
 pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, lock: Lock) -> Result<Vec<u8>> {
     let xtask = env::current_exe().context("the path of this program can't be read")?;
-    let mut cargo = process::clean_command(toolchain.cargo());
+    let mut cargo = cargo(root, toolchain, target_dir)?;
     cargo
-        // cargo finds its flags in this folder's .cargo/config.toml.
-        .current_dir(root.join("agent-ebpf"))
         .args(["build", "--release"])
-        .env("PATH", search_path(toolchain)?)
-        // bpf-linker loads the compiler's own LLVM.
-        .env("LD_LIBRARY_PATH", toolchain.sysroot.join("lib"))
-        .env("CARGO_TARGET_DIR", target_dir)
-        .env("RUSTC", toolchain.rustc())
         .env("RUSTC_WRAPPER", xtask)
         .env(wrapper::ROLE_VARIABLE, "1");
     if let Lock::Closed = lock {
@@ -86,6 +73,20 @@ pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, lock: Lock) 
         bpf_linker: toolchain::BPF_LINKER_VERSION.to_owned(),
     };
     object::finish(&linked, &note)
+}
+
+/// The pinned cargo, for the kernel side below `root`.
+pub fn cargo(root: &Path, toolchain: &Toolchain, target_dir: &Path) -> Result<Command> {
+    let mut cargo = process::clean_command(toolchain.cargo());
+    cargo
+        // cargo finds its flags in this folder's .cargo/config.toml.
+        .current_dir(root.join("agent-ebpf"))
+        .env("PATH", search_path(toolchain)?)
+        // bpf-linker loads the compiler's own LLVM.
+        .env("LD_LIBRARY_PATH", toolchain.sysroot.join("lib"))
+        .env("CARGO_TARGET_DIR", target_dir)
+        .env("RUSTC", toolchain.rustc());
+    Ok(cargo)
 }
 
 /// The toolchain's own folders first: bpf-linker also looks for LLVM next to what is on PATH.

@@ -6,11 +6,13 @@
 //! - `build`: sources + toolchain → object; `wrapper` keeps the machine's paths out of it, `object` drops its DWARF and
 //!   writes into it what it was made from
 //! - `check`: is the committed object the one that its sources make?
+//! - `lint`: clippy, by the pinned toolchain, over what the workspace's clippy can't compile
 //! - `setup`: brings the toolchain to a new machine; `debian` fetches the part that rustup may not have there
 
 mod build;
 mod check;
 mod debian;
+mod lint;
 mod object;
 mod setup;
 mod sources;
@@ -24,10 +26,13 @@ use crate::repository::Repository;
 #[derive(clap::Args)]
 pub struct Args {
     /// Change nothing: fail unless the committed object belongs to its sources.
-    #[arg(long, conflicts_with = "setup")]
+    #[arg(long, group = "instead")]
     check: bool,
+    /// Run clippy over the kernel side; it needs the pinned compiler.
+    #[arg(long, group = "instead")]
+    lint: bool,
     /// Install what building the object needs.
-    #[arg(long)]
+    #[arg(long, group = "instead")]
     setup: bool,
 }
 
@@ -36,6 +41,8 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
         setup::run(repository)
     } else if args.check {
         check::run(repository)
+    } else if args.lint {
+        lint::run(repository)
     } else {
         build::run(repository)
     }

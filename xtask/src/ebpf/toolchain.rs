@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::sources;
 use crate::process::{clean_command, find_program, output};
@@ -78,6 +78,17 @@ pub fn locate() -> Result<Result<Toolchain, Vec<String>>> {
         }
         _ => Ok(Err(missing)),
     }
+}
+
+/// The toolchain, or an error that says how to get it.
+pub fn required() -> Result<Toolchain> {
+    locate()?.map_err(|missing| {
+        anyhow!(
+            "this machine lacks {}; `cargo xtask ebpf --setup` installs it. The object is only ever built by this \
+             toolchain, so that anybody can make the same bytes again",
+            missing.join(" and ")
+        )
+    })
 }
 
 /// The folder of the pinned compiler, under whatever name rustup has it.
