@@ -11,7 +11,7 @@ const TYPES: usize = 4_000_000;
 /// Most qualifiers and typedefs, or anonymous types in each other, that are followed.
 const DEPTH: usize = 16;
 /// Most members that one search looks at.
-const SEARCHED: usize = 100_000;
+const SEARCHED: usize = 10_000;
 
 const KIND_INT: u32 = 1;
 const KIND_POINTER: u32 = 2;
@@ -89,6 +89,35 @@ struct Type {
     size_or_type: u32,
 }
 
+/// A struct or union: all those that have its name, none if there is none.
+pub struct Struct<'a> {
+    btf: &'a Btf,
+    types: Vec<Type>,
+}
+
+impl Struct<'_> {
+    /// Place of a member: `path` names members in each other, divided by dots. Anonymous structs
+    /// and unions on the way need not be named.
+    pub fn member(&self, path: &str) -> Result<Member, MemberError> {
+        let mut found: Option<Member> = None;
+        for &ty in &self.types {
+            match (found, self.btf.member_of(ty, path)) {
+                (_, Err(MemberError::Absent)) => {}
+                (_, Err(other)) => return Err(other),
+                (None, Ok(member)) => found = Some(member),
+                (Some(before), Ok(member)) if before.offset == member.offset => {}
+                (Some(_), Ok(_)) => return Err(MemberError::Ambiguous),
+            }
+        }
+        found.ok_or(MemberError::Absent)
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> Option<u32> {
+        self.types.first().map(|ty| ty.size_or_type)
+    }
+}
+
 impl Btf {
     /// Finds where each type begins.
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
@@ -120,41 +149,37 @@ impl Btf {
             }
         }
         types.shrink_to_fit();
-        Ok(Self { data, types, strings })
+        Ok(Self {
+            data,
+            types,
+            strings,
+        })
     }
 
-    /// Place of a member of a struct: `path` names members in each other, divided by dots.
-    /// Anonymous structs and unions on the way need not be named.
-    pub fn member(&self, structure: &str, path: &str) -> Result<Member, MemberError> {
-        let mut found: Option<Member> = None;
-        for ty in self.named(structure, &[KIND_STRUCT, KIND_UNION]) {
-            match (found, self.member_of(ty, path)) {
-                (_, Err(MemberError::Absent)) => {}
-                (_, Err(other)) => return Err(other),
-                (None, Ok(member)) => found = Some(member),
-                (Some(before), Ok(member)) if before.offset == member.offset => {}
-                (Some(_), Ok(_)) => return Err(MemberError::Ambiguous),
-            }
+    /// The struct or union of this name, whose members can then be asked for. One search through
+    /// all types.
+    pub fn structure(&self, name: &str) -> Struct<'_> {
+        Struct {
+            btf: self,
+            types: self.named(name, &[KIND_STRUCT, KIND_UNION]).collect(),
         }
-        found.ok_or(MemberError::Absent)
-    }
-
-    /// Size of a struct or union in bytes.
-    pub fn size_of(&self, structure: &str) -> Option<u32> {
-        let ty = self.named(structure, &[KIND_STRUCT, KIND_UNION]).next()?;
-        Some(ty.size_or_type)
     }
 
     /// Value of a name in an enum, as far as it fits 32 bits.
     pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
-        self.named(enumeration, &[KIND_ENUM, KIND_ENUM64]).find_map(|ty| {
-            let entry = if ty.kind == KIND_ENUM { 8 } else { 12 };
-            (0..ty.length).find_map(|index| {
-                let at = ty.body + index * entry;
-                let is_it = self.string(read_u32(&self.data, at)?) == name.as_bytes();
-                if is_it { read_u32(&self.data, at + 4) } else { None }
+        self.named(enumeration, &[KIND_ENUM, KIND_ENUM64])
+            .find_map(|ty| {
+                let entry = if ty.kind == KIND_ENUM { 8 } else { 12 };
+                (0..ty.length).find_map(|index| {
+                    let at = ty.body + index * entry;
+                    let is_it = self.is_named(read_u32(&self.data, at)?, name.as_bytes());
+                    if is_it {
+                        read_u32(&self.data, at + 4)
+                    } else {
+                        None
+                    }
+                })
             })
-        })
     }
 
     fn member_of(&self, structure: Type, path: &str) -> Result<Member, MemberError> {
@@ -163,8 +188,9 @@ impl Btf {
         let mut left = SEARCHED;
         let mut parts = path.split('.').peekable();
         while let Some(part) = parts.next() {
-            let (inner_bits, id, bit_field) =
-                self.search(ty, part.as_bytes(), DEPTH, &mut left).ok_or(MemberError::Absent)?;
+            let (inner_bits, id, bit_field) = self
+                .search(ty, part.as_bytes(), DEPTH, &mut left)
+                .ok_or(MemberError::Absent)?;
             bits += inner_bits;
             if bit_field || bits % 8 != 0 {
                 return Err(MemberError::BitField);
@@ -194,15 +220,18 @@ impl Btf {
         for index in 0..ty.length {
             *left = left.checked_sub(1)?;
             let at = ty.body + index * 12;
-            let member_name = self.string(read_u32(&self.data, at)?);
+            let member_name = read_u32(&self.data, at)?;
             let id = read_u32(&self.data, at + 4)?;
             let place = read_u32(&self.data, at + 8)?;
-            let (bits, width) =
-                if ty.flag { (place & 0xFF_FFFF, place >> 24) } else { (place, 0) };
-            if member_name == name {
+            let (bits, width) = if ty.flag {
+                (place & 0xFF_FFFF, place >> 24)
+            } else {
+                (place, 0)
+            };
+            if self.is_named(member_name, name) {
                 return Some((bits.into(), id, width != 0));
             }
-            if member_name.is_empty() && depth > 0 {
+            if depth > 0 && self.is_named(member_name, b"") {
                 let inner = self.unqualified(id);
                 let found = inner.and_then(|inner| self.search(inner, name, depth - 1, left));
                 if let Some((inner_bits, id, bit_field)) = found {
@@ -251,15 +280,19 @@ impl Btf {
     }
 
     fn named<'a>(&'a self, name: &'a str, kinds: &'a [u32]) -> impl Iterator<Item = Type> + 'a {
-        let all = self.types.iter().skip(1).filter_map(|&at| type_at(&self.data, at as usize));
-        all.filter(move |ty| kinds.contains(&ty.kind) && self.string(ty.name) == name.as_bytes())
+        let all = self
+            .types
+            .iter()
+            .skip(1)
+            .filter_map(|&at| type_at(&self.data, at as usize));
+        all.filter(move |ty| kinds.contains(&ty.kind) && self.is_named(ty.name, name.as_bytes()))
     }
 
-    /// The string at an offset; empty where there is none.
-    fn string(&self, offset: u32) -> &[u8] {
+    /// Whether the string at an offset is `name`.
+    fn is_named(&self, offset: u32, name: &[u8]) -> bool {
         let strings = self.data.get(self.strings.clone()).unwrap_or_default();
         let rest = strings.get(offset as usize..).unwrap_or_default();
-        rest.split(|&byte| byte == 0).next().unwrap_or_default()
+        rest.starts_with(name) && rest.get(name.len()) == Some(&0)
     }
 }
 
@@ -278,8 +311,8 @@ fn type_at(data: &[u8], at: usize) -> Option<Type> {
 /// Bytes that follow the fixed part of a type.
 fn body_size(ty: &Type) -> Option<usize> {
     Some(match ty.kind {
-        KIND_POINTER | KIND_FORWARD | KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST
-        | KIND_RESTRICT | KIND_FUNCTION | KIND_FLOAT | KIND_TYPE_TAG => 0,
+        KIND_POINTER | KIND_FORWARD | KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT
+        | KIND_FUNCTION | KIND_FLOAT | KIND_TYPE_TAG => 0,
         KIND_INT | KIND_VARIABLE | KIND_DECLARATION_TAG => 4,
         KIND_ARRAY => 12,
         KIND_STRUCT | KIND_UNION | KIND_SECTION | KIND_ENUM64 => ty.length * 12,
@@ -291,4 +324,124 @@ fn body_size(ty: &Type) -> Option<usize> {
 fn read_u32(data: &[u8], at: usize) -> Option<u32> {
     let bytes = data.get(at..at.checked_add(4)?)?;
     Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+#[path = "btf_kernels.rs"]
+mod kernels;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const STRINGS: &[u8] = b"\0outer\0int\0first\0second\0flag\0deep\0e\0two\0";
+
+    fn name(text: &str) -> u32 {
+        let mut at = 0;
+        for string in STRINGS.split(|&byte| byte == 0) {
+            if string == text.as_bytes() {
+                return at;
+            }
+            at += string.len() as u32 + 1;
+        }
+        panic!("no string {text}");
+    }
+
+    fn info(kind: u32, length: u32) -> u32 {
+        kind << 24 | length
+    }
+
+    /// `struct outer { int first; const union { struct { int :0; int second; } deep; }; int flag:3; }`
+    /// and an enum of 64 bits.
+    pub fn small() -> Vec<u8> {
+        let types = [
+            vec![name("int"), info(KIND_INT, 0), 4, 32],
+            vec![
+                name("outer"),
+                info(KIND_STRUCT, 3) | 1 << 31,
+                16,
+                name("first"),
+                1,
+                0,
+                name(""),
+                3,
+                32,
+                name("flag"),
+                1,
+                3 << 24 | 96,
+            ],
+            vec![name(""), info(KIND_CONST, 0), 4],
+            vec![name(""), info(KIND_UNION, 1), 8, name("deep"), 5, 0],
+            vec![name(""), info(KIND_STRUCT, 1), 8, name("second"), 1, 32],
+            vec![name("e"), info(KIND_ENUM64, 1), 8, name("two"), 2, 0],
+            // An anonymous struct in itself, which no compiler writes.
+            vec![
+                name("deep"),
+                info(KIND_STRUCT, 2),
+                8,
+                name(""),
+                7,
+                0,
+                name(""),
+                7,
+                0,
+            ],
+        ]
+        .concat();
+        let types: Vec<u8> = types.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let size = types.len() as u32;
+        let header = [0x1_EB9F, 24, 0, size, size, STRINGS.len() as u32];
+        let header = header.iter().flat_map(|word: &u32| word.to_ne_bytes());
+        header.chain(types).chain(STRINGS.iter().copied()).collect()
+    }
+
+    #[test]
+    fn members() {
+        let btf = Btf::parse(small()).expect("the small BTF");
+        let outer = btf.structure("outer");
+        assert_eq!(outer.size(), Some(16));
+        assert_eq!(outer.member("first"), Ok(Member { offset: 0, size: 4 }));
+        assert_eq!(outer.member("deep"), Ok(Member { offset: 4, size: 8 }));
+        assert_eq!(
+            outer.member("deep.second"),
+            Ok(Member { offset: 8, size: 4 })
+        );
+        assert_eq!(outer.member("flag"), Err(MemberError::BitField));
+        assert_eq!(outer.member("second"), Err(MemberError::Absent));
+        assert_eq!(outer.member("first.second"), Err(MemberError::Absent));
+        assert_eq!(
+            btf.structure("oute").member("first"),
+            Err(MemberError::Absent)
+        );
+        assert_eq!(
+            btf.structure("deep").member("first"),
+            Err(MemberError::Absent)
+        );
+        assert_eq!(btf.enumerator("e", "two"), Some(2));
+        assert_eq!(btf.enumerator("e", "tw"), None);
+    }
+
+    #[test]
+    fn spoilt_bytes_never_panic() {
+        let good = small();
+        for length in 0..good.len() {
+            probe(good[..length].to_vec());
+        }
+        for at in 0..good.len() {
+            for value in [0, 1, 5, 0x7F, 0xFF] {
+                let mut spoilt = good.clone();
+                spoilt[at] = value;
+                probe(spoilt);
+            }
+        }
+    }
+
+    fn probe(data: Vec<u8>) {
+        if let Ok(btf) = Btf::parse(data) {
+            for path in ["first", "deep.second", "flag", "nothing"] {
+                let _ = btf.structure("outer").member(path);
+            }
+            let _ = btf.enumerator("e", "two");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, is_helper_supported};
 use thiserror::Error;
 
-use super::btf::{Btf, BtfError, MemberError};
+use super::btf::{Btf, BtfError, MemberError, Struct};
 
 /// The running kernel's types.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -44,13 +44,18 @@ pub enum KernelError {
         "Kernel {release} keeps {member} in a way that strata does not understand ({cause}); use \
          a newer strata, or report it with the kernel's name."
     )]
-    Changed { release: String, member: String, cause: String },
+    Changed {
+        release: String,
+        member: String,
+        cause: String,
+    },
 }
 
 /// The running kernel's offsets and abilities.
 pub fn kernel_offsets() -> Result<KernelOffsets, KernelError> {
     let release = release();
     let mut offsets = offsets_of(&running_btf(&release)?, &release)?;
+    offsets.user_regs += stack_excess();
     offsets.has_task_btf =
         has_helper(BpfHelper::BPF_FUNC_get_current_task_btf, &release, (5, 11)).into();
     offsets.has_task_pt_regs =
@@ -73,140 +78,198 @@ pub fn subsystem_of(btf: &Btf, name: &str) -> Option<u32> {
 
 /// Reads the running kernel's types.
 pub fn running_btf(release: &str) -> Result<Btf, KernelError> {
-    let unreadable = |source| KernelError::Unreadable { release: release.to_owned(), source };
+    let unreadable = |source| KernelError::Unreadable {
+        release: release.to_owned(),
+        source,
+    };
     let path = Path::new(BTF_PATH);
     let size = match fs::metadata(path) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(KernelError::NoBtf { release: release.to_owned() });
+            return Err(KernelError::NoBtf {
+                release: release.to_owned(),
+            });
         }
         Err(error) => return Err(unreadable(error)),
     };
     if size > BTF_BYTES {
         let cause = format!("it has {size} bytes, more than {BTF_BYTES}");
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, cause)));
+        return Err(unreadable(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            cause,
+        )));
     }
     let data = fs::read(path).map_err(unreadable)?;
-    Btf::parse(data)
-        .map_err(|source| KernelError::Malformed { release: release.to_owned(), source })
+    Btf::parse(data).map_err(|source| KernelError::Malformed {
+        release: release.to_owned(),
+        source,
+    })
 }
 
 /// The running kernel's name, as `uname -r` prints it.
 pub fn release() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease")
-        .map_or_else(|_| "(of unknown release)".to_owned(), |text| text.trim_end().to_owned())
+    fs::read_to_string("/proc/sys/kernel/osrelease").map_or_else(
+        |_| "(of unknown release)".to_owned(),
+        |text| text.trim_end().to_owned(),
+    )
 }
 
 /// Offsets in any kernel's BTF, its helpers aside.
 pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError> {
-    let find = Finder { btf, release };
-    let has_maple_tree = find.has("mm_struct", "mm_mt");
-    let x86_64 = find.has("task_struct", "thread.fsbase");
-    let thread_pointer = if x86_64 { "thread.fsbase" } else { "thread.uw.tp_value" };
+    let find = |name| Finder {
+        release,
+        name,
+        structure: btf.structure(name),
+    };
+    let task = find("task_struct");
+    let mm = find("mm_struct");
+    let vma = find("vm_area_struct");
+    let file = find("file");
+    let inode = find("inode");
+    let css = find("cgroup_subsys_state");
+    let css_set = find("css_set");
+    let cgroup = find("cgroup");
+
+    let has_maple_tree = mm.has("mm_mt");
+    let x86_64 = task.has("thread.fsbase");
     // A timespec64 until 6.5, under another name until 6.10, two members since 6.11.
-    let (seconds, nanoseconds) = if find.has("inode", "i_ctime_sec") {
+    let (seconds, nanoseconds) = if inode.has("i_ctime_sec") {
         ("i_ctime_sec", "i_ctime_nsec")
-    } else if find.has("inode", "__i_ctime") {
+    } else if inode.has("__i_ctime") {
         ("__i_ctime.tv_sec", "__i_ctime.tv_nsec")
     } else {
         ("i_ctime.tv_sec", "i_ctime.tv_nsec")
     };
 
     Ok(KernelOffsets {
-        task_mm: find.member("task_struct", "mm", 8)?,
-        task_group_leader: find.member("task_struct", "group_leader", 8)?,
-        task_start_boottime: find.member("task_struct", "start_boottime", 8)?,
-        task_self_exec_id: find.member("task_struct", "self_exec_id", 4)?,
-        task_stack: find.member("task_struct", "stack", 8)?,
-        task_comm: find.member("task_struct", "comm", 16)?,
-        task_cgroups: find.member("task_struct", "cgroups", 8)?,
-        task_tgid: find.member("task_struct", "tgid", 4)?,
-        task_thread_pointer: find.member("task_struct", thread_pointer, 8)?,
+        task_mm: task.member("mm", 8)?,
+        task_group_leader: task.member("group_leader", 8)?,
+        task_start_boottime: task.member("start_boottime", 8)?,
+        task_self_exec_id: task.member("self_exec_id", 4)?,
+        task_stack: task.member("stack", 8)?,
+        task_comm: task.member("comm", 16)?,
+        task_cgroups: task.member("cgroups", 8)?,
+        task_tgid: task.member("tgid", 4)?,
+        task_thread_pointer: task.member(
+            if x86_64 {
+                "thread.fsbase"
+            } else {
+                "thread.uw.tp_value"
+            },
+            8,
+        )?,
 
-        mm_tree: if has_maple_tree {
-            find.member("mm_struct", "mm_mt.ma_root", 8)?
+        mm_tree: mm.member(
+            if has_maple_tree {
+                "mm_mt.ma_root"
+            } else {
+                "mm_rb.rb_node"
+            },
+            8,
+        )?,
+        mm_vdso: mm.member("context.vdso", 8)?,
+
+        vma_start: vma.member("vm_start", 8)?,
+        vma_end: vma.member("vm_end", 8)?,
+        vma_mm: vma.member("vm_mm", 8)?,
+        vma_flags: vma.member("vm_flags", 8)?,
+        vma_pgoff: vma.member("vm_pgoff", 8)?,
+        vma_file: vma.member("vm_file", 8)?,
+        vma_rb: if has_maple_tree {
+            0
         } else {
-            find.member("mm_struct", "mm_rb.rb_node", 8)?
+            vma.member("vm_rb", 24)?
         },
-        mm_vdso: find.member("mm_struct", "context.vdso", 8)?,
 
-        vma_start: find.member("vm_area_struct", "vm_start", 8)?,
-        vma_end: find.member("vm_area_struct", "vm_end", 8)?,
-        vma_mm: find.member("vm_area_struct", "vm_mm", 8)?,
-        vma_flags: find.member("vm_area_struct", "vm_flags", 8)?,
-        vma_pgoff: find.member("vm_area_struct", "vm_pgoff", 8)?,
-        vma_file: find.member("vm_area_struct", "vm_file", 8)?,
-        vma_rb: if has_maple_tree { 0 } else { find.member("vm_area_struct", "vm_rb", 24)? },
+        file_inode: file.member("f_inode", 8)?,
+        file_dentry: file.member("f_path.dentry", 8)?,
+        dentry_name: find("dentry").member("d_name.name", 8)?,
+        inode_super: inode.member("i_sb", 8)?,
+        inode_number: inode.member("i_ino", 8)?,
+        inode_generation: inode.member("i_generation", 4)?,
+        inode_size: inode.member("i_size", 8)?,
+        inode_change_seconds: inode.member(seconds, 8)?,
+        inode_change_nanoseconds: inode.member(nanoseconds, 4)?,
+        super_device: find("super_block").member("s_dev", 4)?,
 
-        file_inode: find.member("file", "f_inode", 8)?,
-        file_dentry: find.member("file", "f_path.dentry", 8)?,
-        dentry_name: find.member("dentry", "d_name.name", 8)?,
-        inode_super: find.member("inode", "i_sb", 8)?,
-        inode_number: find.member("inode", "i_ino", 8)?,
-        inode_generation: find.member("inode", "i_generation", 4)?,
-        inode_size: find.member("inode", "i_size", 8)?,
-        inode_change_seconds: find.member("inode", seconds, 8)?,
-        inode_change_nanoseconds: find.member("inode", nanoseconds, 4)?,
-        super_device: find.member("super_block", "s_dev", 4)?,
-
-        css_set_subsys: find.member("css_set", "subsys", 8)?,
-        css_set_default: find.member("css_set", "dfl_cgrp", 8)?,
-        css_cgroup: find.member("cgroup_subsys_state", "cgroup", 8)?,
-        css_parent: find.member("cgroup_subsys_state", "parent", 8)?,
-        cgroup_self: find.member("cgroup", "self", 8)?,
-        cgroup_kn: find.member("cgroup", "kn", 8)?,
-        kn_id: find.member("kernfs_node", "id", 8)?,
+        css_set_subsys: css_set.member("subsys", 8)?,
+        css_set_default: css_set.member("dfl_cgrp", 8)?,
+        css_cgroup: css.member("cgroup", 8)?,
+        css_parent: css.member("parent", 8)?,
+        cgroup_self: cgroup.member("self", 8)?,
+        cgroup_kn: cgroup.member("kn", 8)?,
+        kn_id: find("kernfs_node").member("id", 8)?,
 
         has_maple_tree: has_maple_tree.into(),
         has_task_btf: 0,
         has_task_pt_regs: 0,
-        user_regs: find.user_regs()?,
+        user_regs: user_regs(&find("pt_regs"))?,
         arm64: (!x86_64).into(),
     })
 }
 
-/// Looks members up and words what is missing.
+/// A kernel stack (THREAD_SIZE) without KASAN where a page is not larger.
+const STACK_BYTES: u32 = 16 << 10;
+
+/// Where the user's registers lie above `task.stack`: `task_pt_regs()` of x86_64 and arm64 before
+/// there was a helper. The padding that FRED (6.9) puts at the stack's top came after that.
+fn user_regs(registers: &Finder<'_>) -> Result<u32, KernelError> {
+    let size = registers
+        .structure
+        .size()
+        .ok_or_else(|| registers.missing(""))?;
+    STACK_BYTES
+        .checked_sub(size)
+        .ok_or_else(|| registers.missing(""))
+}
+
+/// What a kernel stack is larger than [`STACK_BYTES`]: arm64's has at least one page, and that
+/// may be of 64 KiB.
+fn stack_excess() -> u32 {
+    // SAFETY: `sysconf` touches no memory of ours.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u32::try_from(page).unwrap_or(0).saturating_sub(STACK_BYTES)
+}
+
+/// Looks the members of a struct up and words what is missing.
 struct Finder<'a> {
-    btf: &'a Btf,
     release: &'a str,
+    name: &'a str,
+    structure: Struct<'a>,
 }
 
 impl Finder<'_> {
-    fn has(&self, structure: &str, path: &str) -> bool {
-        self.btf.member(structure, path) != Err(MemberError::Absent)
+    fn has(&self, path: &str) -> bool {
+        self.structure.member(path) != Err(MemberError::Absent)
     }
 
     /// Offset of a member of which the kernel side reads `size` bytes.
-    fn member(&self, structure: &str, path: &str, size: u32) -> Result<u32, KernelError> {
+    fn member(&self, path: &str, size: u32) -> Result<u32, KernelError> {
         let changed = |cause: String| KernelError::Changed {
             release: self.release.to_owned(),
-            member: format!("{structure}.{path}"),
+            member: format!("{}.{path}", self.name),
             cause,
         };
-        match self.btf.member(structure, path) {
+        match self.structure.member(path) {
             Ok(member) if member.size >= size => Ok(member.offset),
-            Ok(member) => {
-                Err(changed(format!("it has {} bytes where {size} are read", member.size)))
-            }
-            Err(MemberError::Absent) => Err(self.missing(&format!("{structure}.{path}"))),
+            Ok(member) => Err(changed(format!(
+                "it has {} bytes where {size} are read",
+                member.size
+            ))),
+            Err(MemberError::Absent) => Err(self.missing(&format!(".{path}"))),
             Err(MemberError::BitField) => Err(changed("it is a bit field".to_owned())),
             Err(MemberError::Ambiguous) => {
-                Err(changed(format!("there are several structs {structure}")))
+                Err(changed(format!("there are several structs {}", self.name)))
             }
         }
     }
 
-    /// Where the user's registers lie above `task.stack`: `task_pt_regs()` of x86_64 and arm64
-    /// before there was a helper. What 6.9 pads the stack's top with for FRED came after it.
-    fn user_regs(&self) -> Result<u32, KernelError> {
-        let registers = self.btf.size_of("pt_regs").ok_or_else(|| self.missing("pt_regs"))?;
-        // The union is as large as a stack (THREAD_SIZE); 16 KiB in kernels without KASAN.
-        let stack = self.btf.size_of("thread_union").unwrap_or(16 << 10);
-        stack.checked_sub(registers).ok_or_else(|| self.missing("thread_union"))
-    }
-
     fn missing(&self, member: &str) -> KernelError {
-        KernelError::Missing { release: self.release.to_owned(), member: member.to_owned() }
+        let member = format!("{}{member}", self.name);
+        KernelError::Missing {
+            release: self.release.to_owned(),
+            member,
+        }
     }
 }
 
@@ -241,5 +304,16 @@ mod tests {
         println!("{}: {offsets:#?}", release());
         assert_eq!(cgroup_subsystem("cpuset"), Some(0));
         assert_eq!(cgroup_subsystem("name=systemd"), None);
+    }
+
+    #[test]
+    fn missing_member_is_named() {
+        let btf = Btf::parse(crate::bpf::btf::tests::small()).expect("the small BTF");
+        let error = offsets_of(&btf, "5.4.0").expect_err("no offsets in it");
+        assert!(
+            error
+                .to_string()
+                .starts_with("Kernel 5.4.0 has no task_struct.mm, which")
+        );
     }
 }
