@@ -22,6 +22,13 @@ pub enum Lock {
 
 pub fn run(repository: &Repository) -> Result<()> {
     let toolchain = toolchain::required()?;
+    if !toolchain.library_is_own {
+        eprintln!(
+            "warning: {} are not the sources of the pinned compiler's own commit, so others may make other bytes; \
+             `rustup component add rust-src` for that toolchain replaces them",
+            toolchain::library_folder(&toolchain.sysroot).display()
+        );
+    }
     let built = build(
         repository.root(),
         &toolchain,
@@ -69,7 +76,6 @@ pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, lock: Lock) 
         // After the build, which may have completed Cargo.lock.
         sources: sources::hash(root)?,
         rustc: toolchain::RUSTC_VERSION.to_owned(),
-        library: toolchain.library_hash.clone(),
         bpf_linker: toolchain::BPF_LINKER_VERSION.to_owned(),
     };
     object::finish(&linked, &note)

@@ -3,6 +3,7 @@
 //! The mirror is the one that this machine's own apt sources name; no file here names one.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
@@ -165,9 +166,35 @@ impl Apt {
             .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
             .with_context(|| format!("apt-get downloaded {wanted}, but left no .deb file"))?;
         let unpacked = self.folder.join("unpacked");
-        run(clean_command("dpkg-deb").arg("-x").arg(file).arg(&unpacked))?;
+        unpack_library(&file, &unpacked)?;
         Ok(unpacked)
     }
+}
+
+/// The library alone: the package also holds the whole compiler.
+fn unpack_library(package: &Path, folder: &Path) -> Result<()> {
+    let mut archive = clean_command("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(package)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("dpkg-deb could not be started")?;
+    let stream = archive.stdout.take().context("dpkg-deb gave no output")?;
+    let extracted = run(clean_command("tar")
+        .args([
+            "--extract",
+            "--wildcards",
+            "./usr/src/rustc-*/library",
+            "--directory",
+        ])
+        .arg(folder)
+        .stdin(stream));
+    let status = archive.wait().context("dpkg-deb could not be waited for")?;
+    extracted?;
+    if !status.success() {
+        bail!("dpkg-deb could not read {} ({status})", package.display());
+    }
+    Ok(())
 }
 
 /// `apt-cache madison` prints lines of "package | version | source".

@@ -12,7 +12,6 @@ const NOTE_SECTION: &[u8] = b".strata.build";
 pub struct Note {
     pub sources: String,
     pub rustc: String,
-    pub library: String,
     pub bpf_linker: String,
 }
 
@@ -21,10 +20,9 @@ impl Note {
         let Self {
             sources,
             rustc,
-            library,
             bpf_linker,
         } = self;
-        format!("sources {sources}\nrustc {rustc}\nlibrary {library}\nbpf-linker {bpf_linker}\n")
+        format!("sources {sources}\nrustc {rustc}\nbpf-linker {bpf_linker}\n")
     }
 
     fn from_text(text: &str) -> Option<Self> {
@@ -37,7 +35,6 @@ impl Note {
         Some(Self {
             sources: field("sources")?,
             rustc: field("rustc")?,
-            library: field("library")?,
             bpf_linker: field("bpf-linker")?,
         })
     }
@@ -132,7 +129,6 @@ mod tests {
         Note {
             sources: "abc".into(),
             rustc: "rustc 1.0 (with spaces)".into(),
-            library: "def".into(),
             bpf_linker: "0.0.1".into(),
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::debian;
 use super::toolchain::{self, Linker};
@@ -45,6 +45,7 @@ fn compiler() -> Result<PathBuf> {
         name,
         "--profile",
         "minimal",
+        "--no-self-update",
         "--component",
         "rust-src",
     ]))?;
@@ -56,38 +57,41 @@ fn compiler() -> Result<PathBuf> {
     })
 }
 
-/// Two places have the standard library's sources. A distribution's serve as well as rustup's; and where a machine has a
-/// nightly without them, rustup often can't reach the archive of past nightlies either.
+/// rustup has the sources of the compiler's own commit. Where it can't reach them, those of a release near to it serve
+/// for work, but not for the bytes to be committed.
 fn library(sysroot: &Path, repository: &Repository) -> Result<()> {
     let library = toolchain::library_folder(sysroot);
     if library.is_dir() {
         return Ok(());
     }
     println!("Fetching the standard library's sources");
-    let scratch = Scratch::inside(&repository.target())?;
-    let by_debian = match debian::fetch_library(scratch.path()) {
-        Ok(fetched) => return place(&fetched, &library),
-        Err(error) => error,
+    let Err(by_rustup) = library_by_rustup(sysroot) else {
+        return Ok(());
     };
-    let by_rustup = find_program("rustup")
-        .context("rustup is not installed")
-        .and_then(|rustup| {
-            let toolchain = sysroot
-                .file_name()
-                .context("the compiler's folder has no name")?;
-            process::run(
-                within(60, &rustup)
-                    .args(["component", "add", "rust-src", "--toolchain"])
-                    .arg(toolchain),
-            )
-        });
-    by_rustup.map_err(|by_rustup| {
-        anyhow::anyhow!(
-            "the standard library's sources can't be had. By a Debian package: {by_debian:#}. By rustup: {by_rustup:#}. \
+    let scratch = Scratch::inside(&repository.target())?;
+    let fetched = debian::fetch_library(scratch.path()).map_err(|by_debian| {
+        anyhow!(
+            "the standard library's sources can't be had. By rustup: {by_rustup:#}. By a Debian package: {by_debian:#}. \
              Put them at {} by hand",
             library.display()
         )
-    })
+    })?;
+    println!(
+        "rustup can't fetch them ({by_rustup:#}); taking Debian's, of a release near to the pinned compiler"
+    );
+    place(&fetched, &library)
+}
+
+fn library_by_rustup(sysroot: &Path) -> Result<()> {
+    let rustup = find_program("rustup").context("rustup is not installed")?;
+    let toolchain = sysroot
+        .file_name()
+        .context("the compiler's folder has no name")?;
+    process::run(
+        within(60, &rustup)
+            .args(["component", "add", "rust-src", "--toolchain"])
+            .arg(toolchain),
+    )
 }
 
 /// Copied under another name first: a folder under its own name is always a whole one.

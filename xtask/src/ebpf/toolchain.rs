@@ -13,6 +13,9 @@ pub const RUSTC_COMMIT: &str = "e50aa6fba4e63ab34c72bf9acfd2c307c1155d1a";
 /// The same compiler as people and rustup name it.
 pub const RUSTC_VERSION: &str = "rustc 1.97.0-nightly (e50aa6fba 2026-05-19)";
 pub const RUSTUP_NAME: &str = "nightly-2026-05-20";
+/// The standard library's sources of that very commit. Those of a release near to it compile too, but may make other
+/// bytes.
+const LIBRARY_HASH: &str = "a48c20e63be4f4342466765e9a9c4f07e9e341735c354b06b2e1444ec8b9aa1e";
 /// The last that uses the compiler's own LLVM; newer ones need one that is installed beside it.
 pub const BPF_LINKER_VERSION: &str = "0.10.4";
 
@@ -26,8 +29,8 @@ const LIBRARY_PARTS: &[&str] = &[
 pub struct Toolchain {
     pub sysroot: PathBuf,
     pub bpf_linker: PathBuf,
-    /// Over the standard library's sources: they come from rustup or from a distribution, and need not be the same.
-    pub library_hash: String,
+    /// Are the standard library's sources the compiler's own? Only then the bytes are those that anybody else makes.
+    pub library_is_own: bool,
 }
 
 impl Toolchain {
@@ -73,7 +76,7 @@ pub fn locate() -> Result<Result<Toolchain, Vec<String>>> {
             Ok(Ok(Toolchain {
                 sysroot,
                 bpf_linker,
-                library_hash: hash_library(&library)?,
+                library_is_own: hash_library(&library)? == LIBRARY_HASH,
             }))
         }
         _ => Ok(Err(missing)),
