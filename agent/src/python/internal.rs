@@ -1,0 +1,4 @@
+//! placeholder
+pub fn is_internal(_name: &str) -> bool {
+    false
+}

@@ -1,0 +1,4 @@
+//! Tests against real interpreters, and against hostile input.
+
+mod interpreters;
+mod lines_oracle;
