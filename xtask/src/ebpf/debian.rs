@@ -181,13 +181,10 @@ fn unpack_library(package: &Path, folder: &Path) -> Result<()> {
         .context("dpkg-deb could not be started")?;
     let stream = archive.stdout.take().context("dpkg-deb gave no output")?;
     let extracted = run(clean_command("tar")
-        .args([
-            "--extract",
-            "--wildcards",
-            "./usr/src/rustc-*/library",
-            "--directory",
-        ])
+        // Before the pattern: it counts for what follows it.
+        .arg("--directory")
         .arg(folder)
+        .args(["--extract", "--wildcards", "./usr/src/rustc-*/library"])
         .stdin(stream));
     let status = archive.wait().context("dpkg-deb could not be waited for")?;
     extracted?;
