@@ -192,7 +192,7 @@ impl Btf {
                 .search(ty, part.as_bytes(), DEPTH, &mut left)
                 .ok_or(MemberError::Absent)?;
             bits += inner_bits;
-            if bit_field || bits % 8 != 0 {
+            if bit_field || !bits.is_multiple_of(8) {
                 return Err(MemberError::BitField);
             }
             if parts.peek().is_none() {
