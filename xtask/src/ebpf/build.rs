@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::object::Note;
 use super::toolchain::{self, Toolchain};
@@ -78,7 +78,18 @@ pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, lock: Lock) 
         rustc: toolchain::RUSTC_VERSION.to_owned(),
         bpf_linker: toolchain::BPF_LINKER_VERSION.to_owned(),
     };
-    object::finish(&linked, &note)
+    let finished = object::finish(&linked, &note)?;
+    for path in [root, &toolchain.sysroot, target_dir] {
+        if object::mentions(&finished, path) {
+            bail!(
+                "the object names {}, so it would be another one in any other place; cargo seems to have taken a crate \
+                 that was compiled without our wrapper: delete {} and build again",
+                path.display(),
+                target_dir.display()
+            );
+        }
+    }
+    Ok(finished)
 }
 
 /// The pinned cargo, for the kernel side below `root`.

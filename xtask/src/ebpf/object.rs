@@ -1,5 +1,7 @@
 //! The linked object → the object that is committed: without DWARF, and with a note of what it was made from.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use object::build::elf::{Builder, SectionData};
 use object::elf;
@@ -96,6 +98,12 @@ pub fn read_note(object: &[u8]) -> Result<Note> {
         }
     }
     bail!("it has no section .strata.build, so it was not made by `cargo xtask ebpf`")
+}
+
+/// Does a path of the machine that built it stand anywhere in an object?
+pub fn mentions(object: &[u8], path: &Path) -> bool {
+    let path = path.as_os_str().as_encoded_bytes();
+    object.windows(path.len()).any(|window| window == path)
 }
 
 /// Names of the sections in which two objects differ, for a message.
@@ -210,6 +218,18 @@ mod tests {
         let error = read_note(&linked()).unwrap_err();
         assert!(error.to_string().contains("cargo xtask ebpf"), "{error}");
         assert!(read_note(b"no object at all").is_err());
+    }
+
+    #[test]
+    fn a_path_of_this_machine_is_seen() {
+        assert!(mentions(
+            b"\0/home/somebody/core/src/lib.rs\0",
+            Path::new("/home/somebody")
+        ));
+        assert!(!mentions(
+            b"\0/core-0.0.0/src/lib.rs\0",
+            Path::new("/home/somebody")
+        ));
     }
 
     #[test]
