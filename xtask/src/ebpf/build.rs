@@ -79,10 +79,10 @@ pub fn build(root: &Path, toolchain: &Toolchain, target_dir: &Path, lock: Lock) 
         bpf_linker: toolchain::BPF_LINKER_VERSION.to_owned(),
     };
     let finished = object::finish(&linked, &note)?;
-    for path in [root, &toolchain.sysroot, target_dir] {
-        if object::mentions(&finished, path) {
+    for path in [root, &toolchain.sysroot] {
+        if object::names_file_in(&finished, path) {
             bail!(
-                "the object names {}, so it would be another one in any other place; cargo seems to have taken a crate \
+                "the object names files in {}, so it would be another one in any other place; cargo seems to have taken a crate \
                  that was compiled without our wrapper: delete {} and build again",
                 path.display(),
                 target_dir.display()
