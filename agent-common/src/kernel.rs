@@ -87,6 +87,9 @@ pub struct Settings {
     pub python_depth: u32,
     /// Event id put into the samples.
     pub event: u32,
+    /// Unread bytes in the ring buffer beyond which the agent is woken.
+    pub wakeup_bytes: u32,
+    pub padding: u32,
 }
 
 /// The unified (v2) hierarchy.

@@ -18,6 +18,8 @@ pub mod kind {
     pub const THREAD: u16 = 5;
     pub const EXECUTABLE: u16 = 6;
     pub const DEFERRED: u16 = 7;
+    /// Kernel section of the deferred sample that follows; laid out like `STACK`.
+    pub const DEFERRED_KERNEL: u16 = 8;
 }
 
 /// Start of every record.
@@ -142,9 +144,8 @@ pub struct Announcement {
 pub const DEFERRED_BYTES: usize = 16_384;
 
 /// A sample whose native stack the agent is to unwind: registers and a slice of the user stack
-/// from the stack pointer up, which follow. Kernel and Python sections come as for other samples,
-/// under `sample.stack`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// from the stack pointer up, which follow. Its kernel section, if it has one, came just before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Deferred {
     pub sample: Sample,
@@ -154,4 +155,6 @@ pub struct Deferred {
     /// Bytes of stack that follow.
     pub stored: u32,
     pub padding: u32,
+    /// The kernel's `struct pt_regs` (21 words on x86_64, 34 on arm64).
+    pub registers: [u64; 36],
 }

@@ -51,21 +51,23 @@ pub fn find_rule(table: &Executable, offset: u64, cell: impl Fn(u32) -> Option<u
     // (the last one perhaps with the next page). Their low halves count from the page's start.
     let start = ((offset >> PAGE_SHIFT) << PAGE_SHIFT) as u16;
     let wanted = (offset as u16).wrapping_sub(start);
+    // `rows` shrinks the same way on both sides of the comparison, so that the eBPF verifier finds
+    // the two states equal and goes on from one of them.
     let mut low = first;
-    let mut high = last;
+    let mut rows = last.wrapping_sub(first).wrapping_add(1);
     for _ in 0..SEARCH_STEPS {
-        if low >= high {
+        if rows <= 1 {
             break;
         }
-        let middle = low + (high - low).div_ceil(2);
+        let half = rows >> 1;
+        let middle = low.wrapping_add(half);
         let Some(row) = cell(table.rows.wrapping_add(middle)) else {
             return RULE_NONE;
         };
         if (row as u16).wrapping_sub(start) <= wanted {
             low = middle;
-        } else {
-            high = middle - 1;
         }
+        rows -= half;
     }
     match cell(table.rows.wrapping_add(low)) {
         Some(row) => (row >> 16) as u16,

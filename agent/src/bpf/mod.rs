@@ -1,3 +1,14 @@
-//! bpf
+//! Loading, attaching and feeding the kernel side, and decoding what it sends. The only room that
+//! knows aya; it never names code and never reads another process.
+
 pub mod btf;
+pub mod counters;
+pub mod cpus;
+pub mod decode;
 pub mod kernel;
+pub mod load;
+mod plain;
+pub mod ring;
+pub mod table;
+
+pub use load::{Event, LoadError, Loaded, Options};

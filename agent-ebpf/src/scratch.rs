@@ -1,0 +1,154 @@
+//! Working memory of one sample on one CPU: what the stages hand on to each other, and the
+//! records under construction. Nothing here outlives a sample but the caches that say so.
+
+use agent_common::code::LINETABLE_BYTES;
+use agent_common::executable::{Executable, FileId};
+use agent_common::record::{Code, Lines, Sample, Stack};
+use agent_common::stack::{
+    KERNEL_FRAMES, NATIVE_FRAMES, NativeFrame, PYTHON_ENTRIES, PythonEntry, StackHash,
+};
+use agent_common::step::Frame;
+
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
+
+use crate::maps::SCRATCH;
+
+/// Bytes of target memory read ahead at a time: one page.
+pub const WINDOW: usize = 4096;
+
+/// Mappings that a walk keeps at hand; stacks go to and fro between few files.
+pub const MAPPINGS: usize = 8;
+
+/// A mapping of the current process, found in its address space.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Mapping {
+    pub start: u64,
+    pub end: u64,
+    /// file offset = avma + `delta` (wrapping)
+    pub delta: u64,
+    pub executable: Executable,
+}
+
+/// A piece of the target's memory.
+#[repr(C)]
+pub struct Window {
+    pub base: u64,
+    pub len: u64,
+    pub words: [u64; WINDOW / 8],
+}
+
+/// A piece of the interpreter's chunk of frames, and behind it one frame from elsewhere (entry
+/// frames lie on the C stack, generators' frames in their objects).
+#[repr(C)]
+pub struct FrameWindow {
+    pub base: u64,
+    pub len: u64,
+    /// Address of the last frame that was read alone.
+    pub alone: u64,
+    pub words: [u64; FRAME_WORDS],
+}
+
+pub const FRAME_WORDS: usize = 1024;
+
+/// State of the Python walk.
+#[repr(C)]
+pub struct Python {
+    /// avma where the interpreter's file offset 0 would be; `runtime` counts from it.
+    pub base: u64,
+    /// avma of `_PyRuntime`, if known otherwise; else 0.
+    pub runtime: u64,
+    /// Index + 1 in `PYTHONS`; 0: no interpreter met.
+    pub index: u32,
+    pub started: u32,
+    /// Next frame, next `CFrame`, anchor that waits for its native frame.
+    pub frame: u64,
+    pub cframe: u64,
+    pub anchor: u64,
+    /// Native frame of the last anchor, and the one that is looked at for the next.
+    pub cursor: u32,
+    pub probe: u32,
+    pub count: u32,
+}
+
+#[repr(C)]
+pub struct KernelSection {
+    pub header: Stack,
+    pub frames: [u64; KERNEL_FRAMES + 1],
+}
+
+#[repr(C)]
+pub struct NativeSection {
+    pub header: Stack,
+    pub frames: [NativeFrame; NATIVE_FRAMES],
+}
+
+#[repr(C)]
+pub struct PythonSection {
+    pub header: Stack,
+    pub frames: [PythonEntry; PYTHON_ENTRIES],
+}
+
+#[repr(C)]
+pub struct LinesRecord {
+    pub head: Lines,
+    pub bytes: [u8; LINETABLE_BYTES],
+}
+
+/// 256 bytes of the kernel's memory and two words of working room.
+pub type Node = [u64; 34];
+
+/// A mapping whose file is not in `EXECUTABLES`.
+#[repr(C)]
+pub struct Unknown {
+    pub id: FileId,
+    pub start: u64,
+    pub end: u64,
+    pub offset: u64,
+    /// Address of the `struct file`.
+    pub file: u64,
+}
+
+#[repr(C)]
+pub struct Scratch {
+    pub sample: Sample,
+    pub hash: StackHash,
+    pub mm: u64,
+    pub thread_pointer: u64,
+    pub frame: Frame,
+    /// User registers as the kernel saved them (`struct pt_regs`).
+    pub registers: [u64; 36],
+    /// Mappings met by this sample's walk, the next place for one, and the one in use.
+    pub mappings: [Mapping; MAPPINGS],
+    pub next_mapping: u32,
+    pub mapping: u32,
+    pub python: Python,
+    pub stack: Window,
+    pub frames: FrameWindow,
+    /// A node of the address space's tree, then a `vm_area_struct`.
+    pub node: Node,
+    /// A thread state, a code object, a string's head.
+    pub object: [u64; 36],
+    /// Stack pointer of each native frame's caller.
+    pub cfa: [u64; NATIVE_FRAMES],
+    /// The file that the agent has not described yet, if the walk met one.
+    pub unknown: Unknown,
+    /// Next entry that the stage of code objects looks at, and whether one failed so far.
+    pub code_next: u32,
+    pub code_failed: u32,
+    pub kernel_section: KernelSection,
+    pub native_section: NativeSection,
+    pub python_section: PythonSection,
+    pub code: Code,
+    pub lines: LinesRecord,
+}
+
+/// This CPU's working memory.
+#[inline(always)]
+pub fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let pointer = SCRATCH.get_ptr_mut(cpu)?;
+    // SAFETY: one entry a CPU, and the programs that use it don't nest on a CPU.
+    Some(unsafe { &mut *pointer })
+}

@@ -1,0 +1,141 @@
+//! Which code is at an address: the process's own mappings, read where the kernel keeps them. So
+//! the first sample of a process already has them, and none is ever stale.
+
+use agent_common::executable::{
+    EXECUTABLE_ANONYMOUS, EXECUTABLE_UNKNOWN, EXECUTABLE_VDSO, Executable, FileId,
+};
+
+use crate::kernel;
+use crate::maps::{EXECUTABLES, VDSO};
+use crate::memory::{kernel_bytes, kernel_u32, kernel_u64};
+use crate::scratch::{MAPPINGS, Node, Scratch};
+use crate::tree::find_vma;
+
+const VM_EXEC: u64 = 4;
+/// The kernel's flag bit in the change time's nanoseconds (6.13+).
+const NANOSECONDS_MASK: u32 = 0x7fff_ffff;
+
+/// What was found at an address.
+pub const FOUND: u32 = 0;
+pub const NOT_EXECUTABLE: u32 = 1;
+
+/// Makes the mapping that holds `address` the one in use, if it was met before.
+#[inline(always)]
+pub fn at_hand(scratch: &mut Scratch, address: u64) -> bool {
+    let mapping = &scratch.mappings[scratch.mapping as usize & (MAPPINGS - 1)];
+    (address >= mapping.start && address < mapping.end) || search(scratch, address)
+}
+
+#[inline(never)]
+fn search(scratch: &mut Scratch, address: u64) -> bool {
+    for number in 0..MAPPINGS {
+        let mapping = &scratch.mappings[number];
+        if address >= mapping.start && address < mapping.end {
+            scratch.mapping = number as u32;
+            return true;
+        }
+    }
+    false
+}
+
+/// Reads the mapping that holds `address` from the kernel.
+#[inline(always)]
+pub fn read_mapping(scratch: &mut Scratch, address: u64) -> u32 {
+    let vma = find_vma(scratch, address);
+    if vma == 0 || !kernel_bytes(vma, &mut scratch.node, 256) {
+        return NOT_EXECUTABLE;
+    }
+    let node = &scratch.node;
+    let start = word(node, kernel!(vma_start));
+    let end = word(node, kernel!(vma_end));
+    let owner = word(node, kernel!(vma_mm));
+    let flags = word(node, kernel!(vma_flags));
+    let offset = word(node, kernel!(vma_pgoff)) << 12;
+    let file = word(node, kernel!(vma_file));
+    if address < start || address >= end || owner != scratch.mm || flags & VM_EXEC == 0 {
+        return NOT_EXECUTABLE;
+    }
+    let number = scratch.next_mapping & (MAPPINGS as u32 - 1);
+    scratch.next_mapping = number + 1;
+    scratch.mapping = number;
+    let mapping = &mut scratch.mappings[number as usize & (MAPPINGS - 1)];
+    mapping.start = start;
+    mapping.end = end;
+    mapping.executable = Executable {
+        id: EXECUTABLE_ANONYMOUS,
+        python: 0,
+        index: 0,
+        pages: 0,
+        first_page: 0,
+        rows: 0,
+    };
+    mapping.delta = offset.wrapping_sub(start);
+    if file == 0 {
+        let vdso = kernel_u64(scratch.mm + kernel!(mm_vdso) as u64).unwrap_or(0);
+        if vdso == start {
+            mapping.delta = 0u64.wrapping_sub(start);
+            if let Some(executable) = VDSO.get(0) {
+                mapping.executable = *executable;
+            }
+            mapping.executable.id = EXECUTABLE_VDSO;
+        } else {
+            // An avma is all the identity that code without a file has.
+            mapping.delta = 0;
+        }
+    } else {
+        let Some(inode) = kernel_u64(file + kernel!(file_inode) as u64) else {
+            return NOT_EXECUTABLE;
+        };
+        if !file_id(&mut scratch.unknown.id, inode) {
+            return NOT_EXECUTABLE;
+        }
+        match EXECUTABLES.get_ptr(&scratch.unknown.id) {
+            // SAFETY: a value of the map; the agent replaces it whole.
+            Some(executable) => mapping.executable = unsafe { *executable },
+            None => {
+                mapping.executable.id = EXECUTABLE_UNKNOWN;
+                scratch.unknown.start = start;
+                scratch.unknown.end = end;
+                scratch.unknown.offset = offset;
+                scratch.unknown.file = file;
+            }
+        }
+        if mapping.executable.python != 0 && scratch.python.index == 0 {
+            scratch.python.index = mapping.executable.python;
+            scratch.python.base = start.wrapping_sub(offset);
+        }
+    }
+    FOUND
+}
+
+#[inline(always)]
+fn word(node: &Node, offset: u32) -> u64 {
+    node[(offset as usize >> 3) & 31]
+}
+
+/// Reads the identity of the file behind an inode.
+#[inline(always)]
+fn file_id(id: &mut FileId, inode: u64) -> bool {
+    let (Some(super_block), Some(number), Some(seconds), Some(size)) = (
+        kernel_u64(inode + kernel!(inode_super) as u64),
+        kernel_u64(inode + kernel!(inode_number) as u64),
+        kernel_u64(inode + kernel!(inode_change_seconds) as u64),
+        kernel_u64(inode + kernel!(inode_size) as u64),
+    ) else {
+        return false;
+    };
+    let (Some(device), Some(nanoseconds), Some(generation)) = (
+        kernel_u32(super_block + kernel!(super_device) as u64),
+        kernel_u32(inode + kernel!(inode_change_nanoseconds) as u64),
+        kernel_u32(inode + kernel!(inode_generation) as u64),
+    ) else {
+        return false;
+    };
+    id.device = device as u64;
+    id.inode = number;
+    id.change_seconds = seconds as i64;
+    id.change_nanoseconds = nanoseconds & NANOSECONDS_MASK;
+    id.generation = generation;
+    id.size = size;
+    true
+}

@@ -1,0 +1,21 @@
+//! The stages of a sample, entered by tail calls (33 at most in a sample).
+//!
+//! The stages themselves know nothing of the type of program that they run in: another type needs
+//! a table of its own and entry points in `main.rs`.
+
+use aya_ebpf::EbpfContext;
+
+use crate::maps::STAGES;
+
+pub const NATIVE: u32 = 0;
+pub const PYTHON: u32 = 1;
+pub const EMIT: u32 = 2;
+pub const CODES: u32 = 3;
+pub const DEFER: u32 = 4;
+
+/// Goes on in another stage. Comes back only if it could not be entered.
+#[inline(always)]
+pub fn enter<C: EbpfContext>(ctx: &C, stage: u32) {
+    // SAFETY: nothing needs dropping where this is called.
+    unsafe { STAGES.tail_call(ctx, stage) }
+}

@@ -1,0 +1,41 @@
+//! Counters of the kernel side.
+
+use agent_common::counter::Counter;
+use agent_common::process::ProcessId;
+use aya::maps::{MapData, PerCpuArray, PerCpuHashMap};
+
+use super::load::{LoadError, Loaded};
+use super::plain::Plain;
+
+/// Reader of all counters.
+pub struct Counters {
+    slots: PerCpuArray<MapData, u64>,
+    processes: PerCpuHashMap<MapData, Plain<ProcessId>, u64>,
+}
+
+impl Counters {
+    pub fn new(loaded: &mut Loaded) -> Result<Self, LoadError> {
+        let slots = PerCpuArray::try_from(loaded.take("COUNTERS")?)
+            .map_err(|source| LoadError::Access { map: "COUNTERS", source })?;
+        let processes = PerCpuHashMap::try_from(loaded.take("PROCESS_ENTRIES")?)
+            .map_err(|source| LoadError::Access { map: "PROCESS_ENTRIES", source })?;
+        Ok(Self { slots, processes })
+    }
+
+    /// A counter's sum over all CPUs.
+    pub fn get(&self, counter: Counter) -> u64 {
+        match self.slots.get(&(counter as u32), 0) {
+            Ok(values) => values.iter().sum(),
+            Err(_) => 0,
+        }
+    }
+
+    /// Accepted sampling events of each process.
+    pub fn entries(&self) -> Vec<(ProcessId, u64)> {
+        self.processes
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(process, values)| (process.0, values.iter().sum()))
+            .collect()
+    }
+}

@@ -1,0 +1,254 @@
+//! The committed object: into the kernel, with this machine's offsets and sizes.
+
+use aya::maps::{Array, HashMap, MapData, ProgramArray};
+use aya::programs::perf_event::{
+    HardwareEvent, PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent,
+};
+use aya::programs::{PerfEvent, ProgramError, RawTracePoint};
+use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned};
+
+use agent_common::executable::{Executable, FileId};
+use agent_common::filter::PidFilter;
+use agent_common::kernel::{Control, Settings};
+use agent_common::process::ProcessId;
+use agent_common::python::{ProcessPython, PythonOffsets};
+
+use super::kernel::{KernelError, kernel_offsets};
+use super::plain::Plain;
+
+/// The kernel side, built by `cargo xtask ebpf` and committed.
+static OBJECT: &[u8] = include_bytes_aligned!("strata.bpf.o");
+
+/// Entry program and the stages that it enters, in the order of the stage numbers in
+/// `agent-ebpf/src/stages.rs`.
+const ENTRY: &str = "on_sample";
+const STAGES: [&str; 5] = [
+    "on_sample_native",
+    "on_sample_python",
+    "on_sample_emit",
+    "on_sample_codes",
+    "on_sample_defer",
+];
+
+/// Why the kernel side did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error(
+        "the kernel refused to make a map: {0}. It takes the capabilities CAP_BPF and CAP_PERFMON \
+         (Linux 5.8 and later), or root: run it with sudo"
+    )]
+    Map(#[source] EbpfError),
+    #[error(
+        "the kernel refused the program {program}: {source}. Without the capabilities CAP_BPF and \
+         CAP_PERFMON run it with sudo; with them this is a defect, please report it with the \
+         output of `uname -r`"
+    )]
+    Program { program: String, #[source] source: ProgramError },
+    #[error("the committed object has no map or program {0}: it was built from other sources")]
+    Missing(&'static str),
+    #[error("map {map}: {source}")]
+    Access { map: &'static str, #[source] source: aya::maps::MapError },
+}
+
+/// What is sampled on each CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The CPU's clock.
+    CpuClock,
+    /// Cycles of the hardware counter.
+    Cycles,
+}
+
+/// What the program is loaded with.
+pub struct Options {
+    pub settings: Settings,
+    /// Size of the ring buffer in bytes, a power of two.
+    pub ring_bytes: u32,
+    /// CPUs that may ever be there.
+    pub possible_cpus: u32,
+}
+
+/// What the verifier went through for one program.
+#[derive(Debug)]
+pub struct Verified {
+    pub program: String,
+    /// Instructions that the verifier processed (5.16+).
+    pub instructions: Option<u32>,
+}
+
+/// The loaded kernel side.
+pub struct Loaded {
+    ebpf: Ebpf,
+    /// Tail-call table; the programs in it stay as long as it does.
+    _stages: ProgramArray<MapData>,
+    pub executables: HashMap<MapData, Plain<FileId>, Plain<Executable>>,
+    pub vdso: Array<MapData, Plain<Executable>>,
+    pub pids: HashMap<MapData, u32, Plain<PidFilter>>,
+    pub cgroups: HashMap<MapData, u64, u32>,
+    pub pythons: Array<MapData, Plain<PythonOffsets>>,
+    pub process_python: HashMap<MapData, Plain<ProcessId>, Plain<ProcessPython>>,
+    control: Array<MapData, Plain<Control>>,
+    control_value: Control,
+}
+
+impl Loaded {
+    /// Loads maps and programs. Nothing is sampled yet.
+    pub fn load(options: &Options) -> Result<Self, LoadError> {
+        raise_memlock_limit();
+        let kernel = Plain(kernel_offsets()?);
+        let settings = Plain(options.settings);
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("KERNEL", &kernel, true)
+            .override_global("SETTINGS", &settings, true)
+            .map_max_entries("EVENTS", options.ring_bytes)
+            .map_max_entries("SCRATCH", options.possible_cpus);
+        let mut ebpf = loader.load(OBJECT).map_err(LoadError::Map)?;
+
+        for name in [ENTRY].iter().chain(&STAGES) {
+            let program: &mut PerfEvent = ebpf
+                .program_mut(name)
+                .ok_or(LoadError::Missing(ENTRY))?
+                .try_into()
+                .map_err(|source| program_error(name, source))?;
+            program.load().map_err(|source| program_error(name, source))?;
+        }
+        let mut stages = ProgramArray::try_from(take(&mut ebpf, "STAGES")?)
+            .map_err(|source| LoadError::Access { map: "STAGES", source })?;
+        for (number, name) in STAGES.iter().enumerate() {
+            let program: &PerfEvent = ebpf
+                .program(name)
+                .ok_or(LoadError::Missing(ENTRY))?
+                .try_into()
+                .map_err(|source| program_error(name, source))?;
+            let fd = program.fd().map_err(|source| program_error(name, source))?;
+            stages
+                .set(number as u32, fd, 0)
+                .map_err(|source| LoadError::Access { map: "STAGES", source })?;
+        }
+        Ok(Self {
+            _stages: stages,
+            executables: map(take(&mut ebpf, "EXECUTABLES")?, "EXECUTABLES")?,
+            vdso: array(take(&mut ebpf, "VDSO")?, "VDSO")?,
+            pids: map(take(&mut ebpf, "PIDS")?, "PIDS")?,
+            cgroups: map(take(&mut ebpf, "CGROUPS")?, "CGROUPS")?,
+            pythons: array(take(&mut ebpf, "PYTHONS")?, "PYTHONS")?,
+            process_python: map(take(&mut ebpf, "PROCESS_PYTHON")?, "PROCESS_PYTHON")?,
+            control: array(take(&mut ebpf, "CONTROL")?, "CONTROL")?,
+            control_value: Control::default(),
+            ebpf,
+        })
+    }
+
+    /// A map that another file of this room works with.
+    pub(super) fn take(&mut self, name: &'static str) -> Result<aya::maps::Map, LoadError> {
+        take(&mut self.ebpf, name)
+    }
+
+    /// Begins to follow forks, for `--children`.
+    pub fn follow_forks(&mut self) -> Result<(), LoadError> {
+        let name = "on_fork";
+        let program: &mut RawTracePoint = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(LoadError::Missing("on_fork"))?
+            .try_into()
+            .map_err(|source| program_error(name, source))?;
+        program.load().map_err(|source| program_error(name, source))?;
+        program.attach("sched_process_fork").map_err(|source| program_error(name, source))?;
+        Ok(())
+    }
+
+    /// Starts sampling on one CPU, `rate` times a second.
+    pub fn attach(&mut self, cpu: u32, event: Event, rate: u64) -> Result<PerfEventLinkId, LoadError> {
+        let program: &mut PerfEvent = self
+            .ebpf
+            .program_mut(ENTRY)
+            .ok_or(LoadError::Missing(ENTRY))?
+            .try_into()
+            .map_err(|source| program_error(ENTRY, source))?;
+        let config = match event {
+            Event::CpuClock => PerfEventConfig::Software(SoftwareEvent::CpuClock),
+            Event::Cycles => PerfEventConfig::Hardware(HardwareEvent::CpuCycles),
+        };
+        let scope = PerfEventScope::AllProcessesOneCpu { cpu };
+        program
+            .attach(config, scope, SamplePolicy::Frequency(rate), false)
+            .map_err(|source| program_error(ENTRY, source))
+    }
+
+    /// Ends sampling on a CPU.
+    pub fn detach(&mut self, link: PerfEventLinkId) -> Result<(), LoadError> {
+        let program: &mut PerfEvent = self
+            .ebpf
+            .program_mut(ENTRY)
+            .ok_or(LoadError::Missing(ENTRY))?
+            .try_into()
+            .map_err(|source| program_error(ENTRY, source))?;
+        program.detach(link).map_err(|source| program_error(ENTRY, source))
+    }
+
+    /// Makes the kernel side send the bodies of stacks and code objects again.
+    pub fn next_epoch(&mut self) -> Result<(), LoadError> {
+        self.control_value.epoch = self.control_value.epoch.wrapping_add(1);
+        self.write_control()
+    }
+
+    /// Pauses or resumes sampling; entries are counted all the same.
+    pub fn pause(&mut self, paused: bool) -> Result<(), LoadError> {
+        self.control_value.paused = paused as u32;
+        self.write_control()
+    }
+
+    fn write_control(&mut self) -> Result<(), LoadError> {
+        self.control
+            .set(0, Plain(self.control_value), 0)
+            .map_err(|source| LoadError::Access { map: "CONTROL", source })
+    }
+
+    /// What the verifier went through, program by program.
+    pub fn verified(&self) -> Vec<Verified> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                Some(Verified {
+                    program: name.to_owned(),
+                    instructions: info.verified_instruction_count(),
+                })
+            })
+            .collect()
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, LoadError> {
+    ebpf.take_map(name).ok_or(LoadError::Missing(name))
+}
+
+fn map<K: aya::Pod, V: aya::Pod>(
+    map: aya::maps::Map,
+    name: &'static str,
+) -> Result<HashMap<MapData, K, V>, LoadError> {
+    HashMap::try_from(map).map_err(|source| LoadError::Access { map: name, source })
+}
+
+fn array<V: aya::Pod>(
+    map: aya::maps::Map,
+    name: &'static str,
+) -> Result<Array<MapData, V>, LoadError> {
+    Array::try_from(map).map_err(|source| LoadError::Access { map: name, source })
+}
+
+fn program_error(program: &str, source: ProgramError) -> LoadError {
+    LoadError::Program { program: program.to_owned(), source }
+}
+
+/// Maps count against this limit below 5.11. Where it may not be raised, newer kernels don't need
+/// it, and an older one's refusal to make a map says so.
+fn raise_memlock_limit() {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `limit` is a valid pointer for the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
+}
