@@ -165,21 +165,21 @@ impl Btf {
         }
     }
 
-    /// Value of a name in an enum, as far as it fits 32 bits.
-    pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
-        self.named(enumeration, &[KIND_ENUM, KIND_ENUM64])
-            .find_map(|ty| {
-                let entry = if ty.kind == KIND_ENUM { 8 } else { 12 };
-                (0..ty.length).find_map(|index| {
-                    let at = ty.body + index * entry;
-                    let is_it = self.is_named(read_u32(&self.data, at)?, name.as_bytes());
-                    if is_it {
-                        read_u32(&self.data, at + 4)
-                    } else {
-                        None
-                    }
-                })
-            })
+    /// Names and values of an enum, as far as a value fits 32 bits. Names that are no UTF-8 are
+    /// left out.
+    pub fn enumerators(&self, enumeration: &str) -> impl Iterator<Item = (&str, u32)> {
+        let ty = self.named(enumeration, &[KIND_ENUM, KIND_ENUM64]).next();
+        let entry = if ty.is_some_and(|ty| ty.kind == KIND_ENUM) {
+            8
+        } else {
+            12
+        };
+        let (body, length) = ty.map_or((0, 0), |ty| (ty.body, ty.length));
+        (0..length).filter_map(move |index| {
+            let at = body + index * entry;
+            let name = std::str::from_utf8(self.string(read_u32(&self.data, at)?)).ok()?;
+            Some((name, read_u32(&self.data, at + 4)?))
+        })
     }
 
     fn member_of(&self, structure: Type, path: &str) -> Result<Member, MemberError> {
@@ -286,6 +286,13 @@ impl Btf {
             .skip(1)
             .filter_map(|&at| type_at(&self.data, at as usize));
         all.filter(move |ty| kinds.contains(&ty.kind) && self.is_named(ty.name, name.as_bytes()))
+    }
+
+    /// The string at an offset; empty where there is none.
+    fn string(&self, offset: u32) -> &[u8] {
+        let strings = self.data.get(self.strings.clone()).unwrap_or_default();
+        let rest = strings.get(offset as usize..).unwrap_or_default();
+        rest.split(|&byte| byte == 0).next().unwrap_or_default()
     }
 
     /// Whether the string at an offset is `name`.
@@ -417,8 +424,8 @@ pub(super) mod tests {
             btf.structure("deep").member("first"),
             Err(MemberError::Absent)
         );
-        assert_eq!(btf.enumerator("e", "two"), Some(2));
-        assert_eq!(btf.enumerator("e", "tw"), None);
+        assert_eq!(btf.enumerators("e").collect::<Vec<_>>(), [("two", 2)]);
+        assert_eq!(btf.enumerators("outer").count(), 0);
     }
 
     #[test]
@@ -441,7 +448,7 @@ pub(super) mod tests {
             for path in ["first", "deep.second", "flag", "nothing"] {
                 let _ = btf.structure("outer").member(path);
             }
-            let _ = btf.enumerator("e", "two");
+            let _ = btf.enumerators("e").count();
         }
     }
 }

@@ -9,7 +9,7 @@ use agent_common::kernel::KernelOffsets;
 use object::{Object, ObjectSection};
 
 use crate::bpf::btf::Btf;
-use crate::bpf::kernel::{offsets_of, subsystem_of};
+use crate::bpf::kernel::{offsets_of, subsystems};
 
 /// Decompressors by what their input begins with, as in Linux `scripts/extract-vmlinux`.
 const DECOMPRESSORS: [(&[u8], &str); 4] = [
@@ -68,8 +68,10 @@ fn linux_5_10() {
         arm64: 0,
     };
     assert_eq!(offsets, expected);
-    assert_eq!(subsystem_of(&btf, "memory"), Some(4));
-    assert_eq!(subsystem_of(&btf, "blkio"), Some(3));
+    let subsystems = subsystems(&btf);
+    assert_eq!(subsystems[4], ("memory".to_owned(), 4));
+    assert_eq!(subsystems[3], ("blkio".to_owned(), 3));
+    assert_eq!(subsystems.len(), 13);
 }
 
 #[test]
@@ -121,8 +123,10 @@ fn linux_6_12() {
         arm64: 0,
     };
     assert_eq!(offsets, expected);
-    assert_eq!(subsystem_of(&btf, "pids"), Some(11));
-    assert_eq!(subsystem_of(&btf, "misc"), Some(13));
+    let subsystems = subsystems(&btf);
+    assert_eq!(subsystems[11], ("pids".to_owned(), 11));
+    assert_eq!(subsystems[13], ("misc".to_owned(), 13));
+    assert_eq!(subsystems.len(), 14);
 }
 
 /// The BTF of a kernel that `tests/setup.sh` brought; `None` (said on stderr) where it did not.

@@ -2,6 +2,7 @@
 //! and which helpers it has.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::{fs, io};
 
 use agent_common::kernel::KernelOffsets;
@@ -66,14 +67,26 @@ pub fn kernel_offsets() -> Result<KernelOffsets, KernelError> {
 /// Index in `css_set.subsys` of a v1 controller as `/proc/PID/cgroup` names it, in the running
 /// kernel. `None`: no such controller, which a named hierarchy never has.
 pub fn cgroup_subsystem(name: &str) -> Option<u32> {
-    subsystem_of(&running_btf(&release()).ok()?, name)
+    static SUBSYSTEMS: OnceLock<Vec<(String, u32)>> = OnceLock::new();
+    let subsystems = SUBSYSTEMS.get_or_init(|| {
+        running_btf(&release()).map_or_else(|_| Vec::new(), |btf| subsystems(&btf))
+    });
+    subsystems
+        .iter()
+        .find(|(own, _)| own == name)
+        .map(|(_, index)| *index)
 }
 
-/// [`cgroup_subsystem`] in any kernel's BTF.
-pub fn subsystem_of(btf: &Btf, name: &str) -> Option<u32> {
-    // The one controller with another name in v1 (`io_cgrp_subsys.legacy_name`).
-    let name = if name == "blkio" { "io" } else { name };
-    btf.enumerator("cgroup_subsys_id", &format!("{name}_cgrp_id"))
+/// Names that v1 controllers have in any kernel, and their indices.
+pub fn subsystems(btf: &Btf) -> Vec<(String, u32)> {
+    let controllers = btf
+        .enumerators("cgroup_subsys_id")
+        .filter_map(|(name, index)| {
+            let name = name.strip_suffix("_cgrp_id")?;
+            // The one with another name in v1 (`io_cgrp_subsys.legacy_name`).
+            Some((if name == "io" { "blkio" } else { name }.to_owned(), index))
+        });
+    controllers.collect()
 }
 
 /// Reads the running kernel's types.

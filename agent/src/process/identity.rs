@@ -206,7 +206,7 @@ fn thread_group(status: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::process::{Command, Stdio};
     use std::thread;
 
     use super::*;
@@ -251,14 +251,15 @@ mod tests {
 
     #[test]
     fn a_process_that_ends() {
-        let mut child = Command::new("sleep")
-            .args(["100", ""])
+        let mut child = Command::new("sh")
+            .args(["-c", "read line", ""])
+            .stdin(Stdio::piped())
             .spawn()
-            .expect("sleep");
+            .expect("sh");
         let handle = ProcessHandle::open(child.id()).expect("the child");
         // `spawn` returns after its exec.
-        assert_eq!(handle.comm().expect("comm"), b"sleep");
-        let arguments: [&[u8]; 3] = [b"sleep", b"100", b""];
+        assert_eq!(handle.comm().expect("comm"), b"sh");
+        let arguments: [&[u8]; 4] = [b"sh", b"-c", b"read line", b""];
         assert_eq!(handle.command_line().expect("arguments"), arguments);
         child.kill().expect("kill");
         // A zombie until it is waited for.

@@ -4,6 +4,7 @@
 //! The kernel side announces; this room opens what was announced, once, and checks that it is what
 //! was meant. It never writes to a process, stops none, and never keeps a bare pid over time.
 
+pub mod cgroup;
 pub mod children;
 pub mod file_id;
 pub mod identity;
