@@ -1,0 +1,59 @@
+//! The end-to-end tests: `cargo test -p strata-tests --test e2e [FILTER]`.
+//!
+//! Each trial is one cell of a table (a kind of target × a property) and is named `group::row::property`. They run one after
+//! the other, since they measure shares of CPU time on machines that may have only two CPUs. What a trial needs and can't
+//! find makes it skipped, by name, with the reason; with STRATA_CI=1 the cells of `required.txt` must not be skipped.
+
+mod cell;
+mod filters;
+mod identity;
+mod native;
+mod places;
+mod python;
+mod report;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+use strata_tests::machine::rights;
+
+use crate::report::Report;
+use crate::world::World;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let world = Arc::new(World::new());
+    let report = Arc::new(Report::default());
+    let mut cells = Vec::new();
+    cells.extend(python::cells(&world));
+    cells.extend(native::cells(&world));
+    cells.extend(identity::cells(&world));
+    cells.extend(filters::cells(&world));
+    cells.extend(places::cells(&world));
+    let trials: Vec<Trial> = cells
+        .into_iter()
+        .map(|cell| cell.into_trial(&report))
+        .collect();
+    let runs = |trial: &&Trial| !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial);
+    if !arguments.list
+        && trials.iter().any(|trial| runs(&trial))
+        && let Err(advice) = rights::check()
+    {
+        eprintln!("{advice}");
+        return ExitCode::FAILURE;
+    }
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
+    let complete = report.close(whole);
+    if conclusion.has_failed() || !complete {
+        ExitCode::from(101)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
