@@ -6,6 +6,9 @@ use agent_common::python::{FRAME_BYTES, OWNER_C, PythonOffsets, TSTATE_BYTES, ch
 
 use super::memory::{Memory, MemoryExt, ReadError, i32_at, u64_at};
 
+/// No `PyThreadState` of 3.10 is longer (280 bytes there), and no native stack begins so near to one.
+const TSTATE_REACH: u64 = 512;
+
 /// One step of the walk, innermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -80,7 +83,7 @@ impl Walker<'_> {
         match self.offsets.chain {
             chain::FRAME => self.frames(first),
             chain::FRAME_CFRAME => match self.frames(first)? {
-                PythonEnd::Root => self.cframes(pointer(self.offsets.tstate_cframe)),
+                PythonEnd::Root => self.cframes(tstate, pointer(self.offsets.tstate_cframe)),
                 end => Ok(end),
             },
             chain::CFRAME_ENTRY => self.entries(first),
@@ -112,18 +115,16 @@ impl Walker<'_> {
         Ok(PythonEnd::Root)
     }
 
-    /// 3.10: one `CFrame` an activation. The last one is part of the thread state.
-    fn cframes(&mut self, mut cframe: u64) -> Result<PythonEnd, ReadError> {
-        while cframe != 0 {
+    /// 3.10: one `CFrame` an activation. The outermost is `root_cframe`, a part of the thread state
+    /// that belongs to no activation and whose `previous` is never set (`new_threadstate` of 3.10).
+    fn cframes(&mut self, tstate: u64, mut cframe: u64) -> Result<PythonEnd, ReadError> {
+        while cframe.wrapping_sub(tstate) >= TSTATE_REACH {
             if self.steps.len() >= self.limit {
                 return Ok(PythonEnd::TooDeep);
             }
+            self.steps.push(Step::Anchor(cframe));
             let previous = u64::from(self.offsets.cframe_previous);
-            let previous = self.memory.u64(cframe.wrapping_add(previous))?;
-            if previous != 0 {
-                self.steps.push(Step::Anchor(cframe));
-            }
-            cframe = previous;
+            cframe = self.memory.u64(cframe.wrapping_add(previous))?;
         }
         Ok(PythonEnd::Root)
     }

@@ -2,3 +2,5 @@
 
 mod interpreters;
 mod lines_oracle;
+mod live;
+mod target;
