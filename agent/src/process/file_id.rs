@@ -112,16 +112,19 @@ impl FileStat {
         if unchanged { Fit::Same } else { Fit::Changed }
     }
 
-    /// The identity under which the kernel side knows the file. Exact for one that it announced;
-    /// for a listed one the best guess, and a wrong guess only means that it will be announced.
-    pub fn key(&self, wanted: &Wanted<'_>) -> FileId {
+    /// The identity under which the kernel side knows the file, and whether that is certain. A
+    /// wrong guess only means that the kernel side will announce the file.
+    pub fn key(&self, wanted: &Wanted<'_>) -> (FileId, bool) {
         match wanted {
-            Wanted::Announced(id) => **id,
-            Wanted::Listed { device, inode } => FileId {
-                device: *device,
-                inode: *inode,
-                ..self.id
-            },
+            Wanted::Announced(id) => (**id, true),
+            Wanted::Listed { device, inode } => {
+                let id = FileId {
+                    device: *device,
+                    inode: *inode,
+                    ..self.id
+                };
+                (id, self.generation_known)
+            }
         }
     }
 }
@@ -154,7 +157,7 @@ mod tests {
             inode: id.inode,
         };
         assert_eq!(stat.fit(&listed), Fit::Same);
-        assert_eq!(stat.key(&listed), id);
+        assert_eq!(stat.key(&listed), (id, stat.generation_known));
         for other in [
             FileId {
                 size: id.size + 1,
@@ -216,6 +219,6 @@ mod tests {
         };
         assert_eq!(known.fit(&Wanted::Announced(&other)), Fit::Other);
         assert_eq!(unknown.fit(&Wanted::Announced(&other)), Fit::Same);
-        assert_eq!(unknown.key(&Wanted::Announced(&other)), other);
+        assert_eq!(unknown.key(&Wanted::Announced(&other)), (other, true));
     }
 }

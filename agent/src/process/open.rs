@@ -34,6 +34,9 @@ pub struct ExecutableFile {
     pub file: File,
     /// Under which the kernel side knows it.
     pub id: FileId,
+    /// Whether that is certain. It is not for a listed file on overlayfs, where the kernel side sees
+    /// another inode, or where only the kernel knows the generation (tmpfs).
+    pub exact: bool,
 }
 
 /// Why the file behind a mapping was not opened.
@@ -206,10 +209,8 @@ impl Search<'_> {
                 });
             }
             Fit::Same => {
-                return Ok(Some(ExecutableFile {
-                    file,
-                    id: stat.key(self.wanted),
-                }));
+                let (id, exact) = stat.key(self.wanted);
+                return Ok(Some(ExecutableFile { file, id, exact }));
             }
         });
         Ok(None)

@@ -181,7 +181,10 @@ fn the_populated_one_is_meant() {
     fs::create_dir(&empty).expect("cgroup");
     let found = resolve(&[Target::Cgroup(top.into())], &cgroup_subsystem);
     fs::remove_dir(&empty).expect("clean");
-    assert_eq!(found.expect("found").directories, [inhabited.top.clone()]);
+    assert_eq!(
+        found.expect("found").directories,
+        std::slice::from_ref(&inhabited.top)
+    );
 }
 
 #[test]
@@ -204,7 +207,7 @@ fn container_by_its_id() {
             let target = Target::Container(id[..length].to_owned());
             let found = resolve(&[target], &cgroup_subsystem).expect("the container");
             assert_eq!(found.subsystem, hierarchy.subsystem);
-            assert_eq!(found.directories, [scope.clone()]);
+            assert_eq!(found.directories, std::slice::from_ref(&scope));
         }
     }
 }

@@ -249,7 +249,7 @@ fn overlay_in_a_mount_namespace() {
     // As the kernel side has it: the inode that is really mapped.
     let id = stat(&lower).id;
     let file = open_executable(&process, &avma, &Wanted::Announced(&id)).expect("announced");
-    assert_eq!(file.id, id);
+    assert_eq!((file.id, file.exact), (id, true));
     let opened = FileStat::of(&file.file).expect("stat");
     assert_eq!(opened.filesystem, Filesystem::Overlay);
     assert_ne!(opened.id.device, id.device);
