@@ -1,0 +1,210 @@
+//! Names of one file's functions: its symbol tables, and its debug information where there is any.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::debug_file;
+use super::demangle::demangle;
+use super::dwarf::{DebugInfo, Limits, Scope};
+use super::elf::{self, Elf, Segment};
+use super::error::SymbolError;
+use super::range_map::{Entry, RangeMap};
+use super::source::ExecutableFile;
+use super::symbol_table::{Builder, Found, SymbolTable};
+use super::{Options, Symbol};
+
+/// What was read of a file.
+pub struct NativeFile {
+    segments: Vec<Segment>,
+    table: SymbolTable,
+    debug: Option<DebugInfo>,
+}
+
+impl NativeFile {
+    /// Reads what there is. A part that can't be read is an error, and left out.
+    pub fn load(file: &ExecutableFile, options: &Options) -> (Self, Vec<SymbolError>) {
+        let mut errors = Vec::new();
+        let mut loaded = Self {
+            segments: Vec::new(),
+            table: SymbolTable::default(),
+            debug: None,
+        };
+        let elf = match Elf::parse(&file.source) {
+            Ok(elf) => elf,
+            Err(error) => return (loaded, vec![error]),
+        };
+        loaded.segments.clone_from(&elf.segments);
+        let code = code(&elf);
+        let mut builder = Builder::default();
+        errors.extend(builder.add(&elf));
+
+        let separate = if elf.section(".debug_info").is_none() {
+            debug_file::find(&elf, &file.path, &options.debug_directories)
+        } else {
+            None
+        };
+        let separate = separate
+            .as_ref()
+            .and_then(|source| match Elf::parse(source) {
+                Ok(elf) => Some(elf),
+                Err(error) => {
+                    errors.push(error);
+                    None
+                }
+            });
+        if let Some(separate) = &separate {
+            errors.extend(builder.add(separate));
+        }
+        loaded.table = builder.build(&code);
+
+        if options.debug_information {
+            match debug_information(separate.as_ref().unwrap_or(&elf), &code, options) {
+                Ok(debug) => loaded.debug = debug,
+                Err(error) => errors.push(error),
+            }
+        }
+        (loaded, errors)
+    }
+
+    /// The symbols at each of `svmas`, innermost first; an empty list where nothing is known.
+    pub fn symbols(&self, svmas: &[u64]) -> (Vec<Vec<Symbol>>, Option<SymbolError>) {
+        let mut sorted = svmas.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let (scopes, error) = match &self.debug {
+            Some(debug) => {
+                let symbol = |svma| Some(self.table.get(svma)?.name.to_owned());
+                debug.scopes(&sorted, symbol)
+            }
+            None => (Vec::new(), None),
+        };
+        let mut texts = Texts::default();
+        let symbols = svmas.iter().map(|svma| {
+            let position = sorted.partition_point(|other| other < svma);
+            let scopes = scopes.get(position).map_or(&[][..], Vec::as_slice);
+            combine(self.table.get(*svma), scopes, &mut texts)
+        });
+        (symbols.collect(), error)
+    }
+
+    pub fn svma(&self, offset: u64) -> Option<u64> {
+        elf::svma(&self.segments, offset)
+    }
+
+    /// Estimate of the memory that it holds.
+    pub fn bytes(&self) -> usize {
+        self.table.bytes() + self.debug.as_ref().map_or(0, DebugInfo::bytes)
+    }
+}
+
+/// Executable segments.
+fn code(elf: &Elf<'_>) -> RangeMap {
+    let segments = elf.segments.iter().filter(|segment| segment.executable);
+    let entries = segments.map(|segment| Entry {
+        key: 0,
+        start: segment.svma,
+        end: segment.svma.saturating_add(segment.memory_size),
+        value: 0,
+    });
+    RangeMap::new(entries.collect())
+}
+
+fn debug_information(
+    elf: &Elf<'_>,
+    code: &RangeMap,
+    options: &Options,
+) -> Result<Option<DebugInfo>, SymbolError> {
+    let limits = Limits {
+        bytes: options.debug_information_bytes,
+        time: options.debug_information_time,
+    };
+    let supplement = debug_file::supplement(elf, &options.debug_directories);
+    let supplement = supplement.as_ref().map(Elf::parse).transpose()?;
+    DebugInfo::load(elf, supplement.as_ref(), code, limits)
+}
+
+/// The outermost function has the name of its symbol, so that it is what `nm` says; what is inlined
+/// there only the debug information knows.
+fn combine(found: Option<Found<'_>>, scopes: &[Scope], texts: &mut Texts) -> Vec<Symbol> {
+    let outer = scopes.iter().position(|scope| !scope.inlined);
+    let (inner, outer) = match outer {
+        Some(position) => (&scopes[..position], Some(&scopes[position])),
+        None => (scopes, None),
+    };
+    let mut symbols = Vec::with_capacity(scopes.len().max(1));
+    for scope in inner {
+        // Without a name it is left out: its caller still has the right line.
+        if let Some(name) = &scope.name {
+            symbols.push(symbol(texts.get(name), Some(scope)));
+        }
+    }
+    let outermost = match (found, outer) {
+        (Some(found), outer) => {
+            let mut symbol = symbol(texts.of(found), outer);
+            symbol.start = Some(found.start);
+            Some(symbol)
+        }
+        (None, Some(scope)) => {
+            let name = scope.name.as_deref();
+            name.map(|name| symbol(texts.get(name), Some(scope)))
+        }
+        (None, None) => None,
+    };
+    match outermost {
+        Some(outermost) => symbols.push(outermost),
+        // Inlined into something without a name.
+        None => symbols.clear(),
+    }
+    symbols
+}
+
+fn symbol((name, system_name): (Arc<str>, Arc<str>), scope: Option<&Scope>) -> Symbol {
+    Symbol {
+        name,
+        system_name,
+        file: scope.and_then(|scope| scope.file.clone()),
+        line: scope.and_then(|scope| scope.line),
+        first_line: scope.and_then(|scope| scope.first_line),
+        inlined: scope.is_some_and(|scope| scope.inlined),
+        start: None,
+        module: None,
+    }
+}
+
+/// Demangled and mangled names, each made once a batch.
+#[derive(Default)]
+struct Texts {
+    known: HashMap<String, (Arc<str>, Arc<str>)>,
+}
+
+impl Texts {
+    fn get(&mut self, name: &str) -> (Arc<str>, Arc<str>) {
+        if let Some(known) = self.known.get(name) {
+            return known.clone();
+        }
+        let demangled = demangle(name);
+        let system_name: Arc<str> = name.into();
+        let shown = if demangled == name {
+            Arc::clone(&system_name)
+        } else {
+            demangled.into()
+        };
+        let texts = (shown, system_name);
+        self.known.insert(name.to_owned(), texts.clone());
+        texts
+    }
+
+    fn of(&mut self, found: Found<'_>) -> (Arc<str>, Arc<str>) {
+        let (name, system_name) = self.get(found.name);
+        if !found.plt {
+            return (name, system_name);
+        }
+        (
+            format!("{name}@plt").into(),
+            format!("{system_name}@plt").into(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

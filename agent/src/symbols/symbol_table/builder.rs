@@ -1,0 +1,196 @@
+//! Builds a symbol table from an ELF file's tables, and from those of a file with its symbols.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::candidate::Candidate;
+use super::{Symbol, SymbolTable};
+use crate::symbols::elf::{Elf, Section, number};
+use crate::symbols::error::SymbolError;
+use crate::symbols::plt::{self, PltEntry, Target};
+use crate::symbols::range_map::{Entry, RangeMap};
+use crate::symbols::{Source, decompress};
+
+const SYMBOL_BYTES: usize = 24;
+/// Most bytes of a symbol table and of all names.
+const TABLE_LIMIT: u64 = 128 << 20;
+const NAMES_LIMIT: u64 = 512 << 20;
+/// Most bytes of the file in `.gnu_debugdata`.
+const DEBUGDATA_LIMIT: u64 = 256 << 20;
+/// Section numbers from here on are no sections (absolute, common).
+const RESERVED: u64 = 0xff00;
+
+/// Decides between symbols that cover the same address: one with a size, then the one that begins
+/// last, then the one whose name is the likelier (the lower rank).
+type Key = (bool, u64, Reverse<u32>);
+
+/// Collects the symbols of tables that describe the same file.
+#[derive(Default)]
+pub struct Builder {
+    names: Vec<u8>,
+    candidates: Vec<Candidate>,
+    /// PLT entries of ifuncs by their svma: their names may stand in a table still to come.
+    ifunc_entries: Vec<(PltEntry, u64)>,
+}
+
+impl Builder {
+    /// Takes in the tables of a file: `.symtab`, `.dynsym`, the PLT and `.gnu_debugdata`. Gives
+    /// what went wrong with each.
+    pub fn add(&mut self, elf: &Elf<'_>) -> Vec<SymbolError> {
+        let mut errors = Vec::new();
+        for name in [".symtab", ".dynsym"] {
+            if let Some(section) = elf.section(name) {
+                errors.extend(self.add_table(elf, section).err());
+            }
+        }
+        errors.extend(self.add_plt(elf).err());
+        errors.extend(self.add_debugdata(elf).err());
+        errors
+    }
+
+    fn add_table(&mut self, elf: &Elf<'_>, section: &Section) -> Result<(), SymbolError> {
+        let table = elf.data(section, TABLE_LIMIT)?;
+        let base = self.add_names(elf, section)?;
+        for raw in table.chunks_exact(SYMBOL_BYTES) {
+            let section = number::<2>(raw, 6);
+            if section != 0
+                && section < RESERVED
+                && let Some(name) = name(base, raw)
+            {
+                let (start, size) = (number::<8>(raw, 8), number::<8>(raw, 16));
+                let candidate = Candidate::new(raw[4], start, size, name, &self.names);
+                self.candidates.extend(candidate);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the names that a table refers to; gives where they begin.
+    fn add_names(&mut self, elf: &Elf<'_>, table: &Section) -> Result<usize, SymbolError> {
+        let base = self.names.len();
+        if let Some(section) = elf.sections.get(table.link as usize) {
+            let limit = NAMES_LIMIT.saturating_sub(base as u64);
+            self.names.extend(elf.data(section, limit)?);
+        }
+        // Ends the last name, even where the file does not.
+        self.names.push(0);
+        Ok(base)
+    }
+
+    fn add_plt(&mut self, elf: &Elf<'_>) -> Result<(), SymbolError> {
+        let entries = plt::entries(elf)?;
+        let Some(table) = elf.section(".dynsym").filter(|_| !entries.is_empty()) else {
+            return Ok(());
+        };
+        let symbols = elf.data(table, TABLE_LIMIT)?;
+        let base = self.add_names(elf, table)?;
+        for entry in entries {
+            match entry.target {
+                Target::Ifunc(svma) => self.ifunc_entries.push((entry, svma)),
+                Target::Symbol(position) => {
+                    let raw = symbols.chunks_exact(SYMBOL_BYTES).nth(position as usize);
+                    if let Some(name) = raw.and_then(|raw| name(base, raw)) {
+                        self.add_plt_entry(entry, name);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_plt_entry(&mut self, entry: PltEntry, name: u32) {
+        let candidate = Candidate::plt(entry.start, entry.size, name, &self.names);
+        self.candidates.extend(candidate);
+    }
+
+    /// Fedora's executables keep their functions' names in a compressed ELF file inside of them.
+    fn add_debugdata(&mut self, elf: &Elf<'_>) -> Result<(), SymbolError> {
+        let packed = elf.data_of(".gnu_debugdata", DEBUGDATA_LIMIT)?;
+        if packed.is_empty() {
+            return Ok(());
+        }
+        let source = Source::Bytes(decompress::xz(&packed, DEBUGDATA_LIMIT)?.into());
+        let inner = Elf::parse(&source)?;
+        match inner.section(".symtab") {
+            Some(section) => self.add_table(&inner, section),
+            None => Ok(()),
+        }
+    }
+
+    /// The table of the symbols that lie in `code`, the file's executable segments.
+    pub fn build(mut self, code: &RangeMap) -> SymbolTable {
+        let in_code = |candidate: &Candidate| code.get(candidate.symbol.start).is_some();
+        self.candidates.retain(in_code);
+        self.sort();
+        if !self.ifunc_entries.is_empty() {
+            self.name_ifunc_entries();
+            self.sort();
+        }
+        let entries = self.candidates.iter().enumerate();
+        let entries = entries.map(|(rank, candidate)| {
+            let start = candidate.symbol.start;
+            let key: Key = (candidate.size != 0, start, Reverse(rank as u32));
+            Entry {
+                key,
+                start,
+                end: start.saturating_add(candidate.size.max(1)),
+                value: rank as u32,
+            }
+        });
+        let mut ranges = RangeMap::new(entries.collect());
+        let symbols = keep_used(&mut ranges, &self.candidates);
+        SymbolTable {
+            names: self.names,
+            symbols,
+            ranges,
+        }
+    }
+
+    fn sort(&mut self) {
+        let names = &self.names;
+        self.candidates.sort_unstable_by(|a, b| a.compare(b, names));
+    }
+
+    fn name_ifunc_entries(&mut self) {
+        let mut names = HashMap::new();
+        for candidate in self.candidates.iter().filter(|candidate| candidate.ifunc) {
+            names
+                .entry(candidate.symbol.start)
+                .or_insert(candidate.symbol.name);
+        }
+        for (entry, svma) in std::mem::take(&mut self.ifunc_entries) {
+            if let Some(name) = names.get(&svma) {
+                self.add_plt_entry(entry, *name);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn add_symbol(&mut self, name: &str, start: u64, size: u64, info: u8) {
+        let offset = self.names.len() as u32;
+        self.names.extend(name.as_bytes());
+        self.names.push(0);
+        self.candidates
+            .extend(Candidate::new(info, start, size, offset, &self.names));
+    }
+}
+
+/// Where the name of a symbol is, if its table's names begin at `base`.
+fn name(base: usize, symbol: &[u8]) -> Option<u32> {
+    u32::try_from(base as u64 + number::<4>(symbol, 0)).ok()
+}
+
+/// Symbols that hold somewhere, renumbered.
+fn keep_used(ranges: &mut RangeMap, candidates: &[Candidate]) -> Vec<Symbol> {
+    let mut numbers = vec![u32::MAX; candidates.len()];
+    let mut symbols = Vec::new();
+    for value in ranges.values_mut() {
+        let rank = *value as usize;
+        if numbers[rank] == u32::MAX {
+            numbers[rank] = symbols.len() as u32;
+            symbols.push(candidates[rank].symbol);
+        }
+        *value = numbers[rank];
+    }
+    symbols
+}
