@@ -18,6 +18,8 @@ const MUSL_TSD: u64 = 0x80;
 const MUSL_KEYS: usize = 128;
 /// How far below the thread pointer a library's static TLS is looked for.
 const STATIC_TLS: u64 = 8192;
+/// Threads that are asked. A rule that these agree on holds for the others.
+const MAX_OWNERS: usize = 64;
 /// `_PyRuntime` is searched in pieces of this size.
 const PIECE: usize = 16 << 10;
 
@@ -90,7 +92,7 @@ fn owners(memory: &dyn Memory, states: &[ThreadState]) -> Vec<Owner> {
         let pointer = state.thread_id;
         if let Some(owner) = owners.iter_mut().find(|owner| owner.pointer == pointer) {
             owner.states.push(state.avma);
-        } else if pointer != 0 && memory.u64(pointer) == Ok(pointer) {
+        } else if owners.len() < MAX_OWNERS && pointer != 0 && memory.u64(pointer) == Ok(pointer) {
             owners.push(Owner {
                 pointer,
                 states: vec![state.avma],
@@ -223,10 +225,8 @@ fn static_tls(memory: &dyn Memory, binary: &Binary, owners: &[Owner]) -> Result<
             value.is_ok_and(|value| owner.states.contains(&value))
         })
     };
-    let hint = binary
-        .hints
-        .tls
-        .map(|offset| u64::from(offset.unsigned_abs()));
+    let hint = binary.hints.tls.and_then(i32::checked_neg);
+    let hint = hint.and_then(|distance| u64::try_from(distance).ok());
     if let Some(distance) = hint.filter(|it| *it <= STATIC_TLS && holds(it)) {
         return Ok(rule(distance));
     }

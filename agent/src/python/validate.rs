@@ -8,9 +8,9 @@ use super::offsets::Layout;
 use super::unfit::Unfit;
 use super::walk::{self, Frame};
 
-/// Most interpreters and threads of each that are looked at.
+/// Most interpreters, and thread states of all of them, that are looked at.
 const MAX_INTERPRETERS: usize = 64;
-const MAX_THREADS: usize = 1024;
+const MAX_THREADS: usize = 4096;
 /// Most steps of a thread's walk, and most of its frames that are checked.
 const MAX_STEPS: usize = 4096;
 const MAX_CHECKED: usize = 64;
@@ -41,10 +41,7 @@ pub(super) fn threads(
         }
         let head = interpreter.wrapping_add(layout.threads_head);
         let mut tstate = memory.u64(head)?;
-        for _ in 0..MAX_THREADS {
-            if tstate == 0 {
-                break;
-            }
+        while tstate != 0 && found.len() < MAX_THREADS {
             let state: [u8; TSTATE_BYTES] = memory.array(tstate)?;
             let word = |at: usize| u64_at(&state, at).unwrap_or_default();
             if word(layout.offsets.tstate_interp.into()) != interpreter {
@@ -77,8 +74,13 @@ pub(super) fn frames(
     if !matches!(walk.end, PythonEnd::Root | PythonEnd::TooDeep) {
         return Err(Unfit::FrameChain);
     }
-    // The outermost frames change least while they are read.
     let frames: Vec<&Frame> = walk.frames().collect();
+    let mut avmas: Vec<u64> = frames.iter().map(|frame| frame.avma).collect();
+    avmas.sort_unstable();
+    if avmas.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Unfit::FrameChain);
+    }
+    // The outermost frames change least while they are read.
     let mut objects = Objects {
         memory,
         layout,

@@ -11,8 +11,10 @@ pub(super) struct Interpreter {
     pub name: &'static str,
     /// The minor version it must turn out to be.
     pub minor: u8,
+    /// Root directory, if it is another one.
     root: Option<&'static str>,
-    path: PathBuf,
+    /// As the interpreter sees it.
+    pub path: PathBuf,
 }
 
 impl Interpreter {
@@ -27,10 +29,22 @@ impl Interpreter {
         }
     }
 
+    /// A path as the interpreter sees it, from outside.
+    pub fn inside(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        Path::new(self.root.unwrap_or("/")).join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The file that holds the runtime: the library of a shared build, else the executable.
+    pub fn runtime_file(&self) -> PathBuf {
+        let path = self.inside(&self.path);
+        let library = format!("../lib/libpython3.{}.so.1.0", self.minor);
+        let library = path.with_file_name(library);
+        if library.exists() { library } else { path }
+    }
+
     fn is_here(&self) -> bool {
-        let root = Path::new(self.root.unwrap_or("/"));
-        root.join(self.path.strip_prefix("/").unwrap_or(&self.path))
-            .exists()
+        self.inside(&self.path).exists()
     }
 }
 

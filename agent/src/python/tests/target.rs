@@ -22,12 +22,27 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The program of the live tests.
     pub fn spawn(interpreter: &Interpreter, flags: &[&str]) -> Self {
-        let program = include_str!("program.py");
+        Self::start(interpreter, include_str!("program.py"), flags)
+    }
+
+    /// Another program, until it says READY.
+    pub fn run(interpreter: &Interpreter, program: &str, flags: &[&str]) -> Self {
+        let mut target = Self::start(interpreter, program, flags);
+        target.lines_to("READY");
+        target
+    }
+
+    fn start(interpreter: &Interpreter, program: &str, flags: &[&str]) -> Self {
         let mut command = interpreter.command();
         // A C locale must not decide how the program is read.
         command.args(["-X", "utf8", "-c", program]).args(flags);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Self { child, output }
     }
