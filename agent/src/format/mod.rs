@@ -1,1 +1,55 @@
-//! format
+//! One file an output format: profile in, bytes out.
+//!
+//! All formats show a stack from the process at its root to the innermost frame, the same text for
+//! the same frame ([`label`]), in an order that depends on nothing but the profile. Reads profiles
+//! and nothing else.
+
+mod caption;
+mod flamegraph;
+mod folded;
+mod label;
+mod palette;
+mod stacks;
+
+pub use caption::Caption;
+pub use flamegraph::flamegraph;
+pub use folded::folded;
+
+/// What a stack shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// File and line behind each name: boxes are lines of functions rather than functions.
+    pub lines: bool,
+    /// The thread below its process.
+    pub threads: bool,
+    /// Functions that the compiler put into others.
+    pub inlines: bool,
+    /// File and svma behind the names of native functions.
+    pub addresses: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lines: false,
+            threads: false,
+            inlines: true,
+            addresses: false,
+        }
+    }
+}
+
+/// Why there is no output.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    #[error(
+        "The profile has no samples, so there is nothing to draw. Was the process idle? Record for \
+         longer, or wait for it with off-CPU samples."
+    )]
+    Empty,
+    #[error("Drawing the flame graph failed: {0}.")]
+    Draw(std::io::Error),
+}
+
+#[cfg(test)]
+mod sample_profile;

@@ -1,0 +1,122 @@
+//! A profile's stacks as lists of labels: summed, and in an order of their own.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::profile::{FrameId, ProcessIndex, Profile, ThreadIndex};
+
+use super::Options;
+use super::label::Label;
+
+/// Stacks, the root first, each with the number of samples that it stands for.
+pub struct Stacks {
+    /// Ascending.
+    labels: Vec<Label>,
+    /// Ascending; numbers of labels.
+    stacks: Vec<(Vec<u32>, u64)>,
+}
+
+impl Stacks {
+    pub fn new(profile: &Profile, options: &Options) -> Self {
+        let mut texts = Texts::default();
+        let mut sums = HashMap::<Vec<u32>, u64>::new();
+        for (key, totals) in profile.samples() {
+            let mut stack = vec![texts.process(profile, key.process)];
+            if options.threads {
+                stack.push(texts.thread(profile, key.thread));
+            }
+            let below = stack.len();
+            for frame in profile.frames_of(key.stack).iter().rev() {
+                if options.inlines || !profile[*frame].inlined {
+                    stack.push(texts.frame(profile, *frame, options));
+                }
+            }
+            if stack.len() == below {
+                stack.push(texts.number(Label::no_frames()));
+            }
+            let sum = sums.entry(stack).or_default();
+            *sum = sum.saturating_add(totals.weight);
+        }
+        texts.sorted(sums)
+    }
+
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// Each stack's labels, the root first, and its number of samples.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (impl Iterator<Item = &Label>, u64)> {
+        self.stacks.iter().map(|(stack, sum)| {
+            let labels = stack.iter().map(|number| &self.labels[*number as usize]);
+            (labels, *sum)
+        })
+    }
+
+    pub fn total(&self) -> u64 {
+        let sums = self.stacks.iter().map(|(_, sum)| *sum);
+        sums.fold(0, u64::saturating_add)
+    }
+}
+
+/// Labels in the order in which they came, each made once.
+#[derive(Default)]
+struct Texts {
+    numbers: HashMap<Label, u32>,
+    frames: HashMap<FrameId, u32>,
+    processes: HashMap<ProcessIndex, u32>,
+    threads: HashMap<ThreadIndex, u32>,
+}
+
+impl Texts {
+    fn number(&mut self, label: Label) -> u32 {
+        let next = self.numbers.len() as u32;
+        *self.numbers.entry(label).or_insert(next)
+    }
+
+    fn process(&mut self, profile: &Profile, process: ProcessIndex) -> u32 {
+        if let Some(number) = self.processes.get(&process) {
+            return *number;
+        }
+        let number = self.number(Label::process(profile, &profile[process]));
+        self.processes.insert(process, number);
+        number
+    }
+
+    fn thread(&mut self, profile: &Profile, thread: ThreadIndex) -> u32 {
+        if let Some(number) = self.threads.get(&thread) {
+            return *number;
+        }
+        let number = self.number(Label::thread(profile, &profile[thread]));
+        self.threads.insert(thread, number);
+        number
+    }
+
+    fn frame(&mut self, profile: &Profile, frame: FrameId, options: &Options) -> u32 {
+        if let Some(number) = self.frames.get(&frame) {
+            return *number;
+        }
+        let number = self.number(Label::frame(profile, &profile[frame], options));
+        self.frames.insert(frame, number);
+        number
+    }
+
+    /// Renumbers all labels in ascending order, and sorts the stacks by them.
+    fn sorted(self, sums: HashMap<Vec<u32>, u64>) -> Stacks {
+        let ordered: BTreeSet<(Label, u32)> = self.numbers.into_iter().collect();
+        let mut ranks = vec![0; ordered.len()];
+        let mut labels = Vec::with_capacity(ordered.len());
+        for (rank, (label, number)) in ordered.into_iter().enumerate() {
+            ranks[number as usize] = rank as u32;
+            labels.push(label);
+        }
+        let renumbered = sums
+            .into_iter()
+            .filter(|(_, sum)| *sum != 0)
+            .map(|(stack, sum)| {
+                let stack = stack.into_iter().map(|number| ranks[number as usize]);
+                (stack.collect(), sum)
+            });
+        let mut stacks: Vec<(Vec<u32>, u64)> = renumbered.collect();
+        stacks.sort_unstable();
+        Stacks { labels, stacks }
+    }
+}
