@@ -10,14 +10,17 @@ pub const FILTER_CHILDREN: u32 = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct PidFilter {
-    /// Start of the process in ns since boot: another process with the same pid is not meant.
+    /// Start of the process in clock ticks since boot, as `/proc/PID/stat` has it (field 22):
+    /// another process with the same pid is not meant.
     pub start: u64,
     /// Samples count from this `self_exec_id` on: a command that the agent starts is the agent's
     /// own image until its exec.
     pub exec: u32,
-    /// 1: an exec in place keeps it in the filter (always, today).
     pub padding: u32,
 }
+
+/// ns in a clock tick of `/proc` (USER_HZ is 100 on both architectures).
+pub const NS_PER_TICK: u64 = 10_000_000;
 
 /// Most levels of nested cgroups that are looked at.
 pub const CGROUP_LEVELS: u32 = 12;

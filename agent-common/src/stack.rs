@@ -65,7 +65,9 @@ pub struct StackShape {
     pub native_end: u8,
     /// [`crate::cut::PythonEnd`].
     pub python_end: u8,
-    pub padding: [u8; 7],
+    /// 1: an interpreter was met, so that the stack belongs to one process.
+    pub python_walked: u8,
+    pub padding: [u8; 6],
 }
 
 /// Hash over a stack, built while it is walked: one running hash a section, so that the sections
@@ -122,7 +124,8 @@ impl StackHash {
             | (shape.python as u64) << 16
             | (shape.chain as u64) << 8
             | shape.native_end as u64;
-        whole.push(counts, shape.python_end as u64);
+        let python = (shape.python_walked as u64) << 8 | shape.python_end as u64;
+        whole.push(counts, python);
         whole.push(self.native.finish(), self.python.finish());
         whole.finish()
     }

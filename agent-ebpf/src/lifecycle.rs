@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_kern
 use aya_ebpf::programs::RawTracePointContext;
 
 use agent_common::counter::Counter;
-use agent_common::filter::{FILTER_CHILDREN, PidFilter};
+use agent_common::filter::{FILTER_CHILDREN, NS_PER_TICK, PidFilter};
 use agent_common::hash::Hasher;
 use agent_common::record::{Announcement, Header, Thread, VERSION, kind};
 
@@ -133,7 +133,7 @@ pub fn fork(ctx: &RawTracePointContext) -> i32 {
         return 0;
     }
     let start = kernel_u64(child + kernel!(task_start_boottime) as u64).unwrap_or(0);
-    let filter = PidFilter { start, exec: wanted.exec, padding: 0 };
+    let filter = PidFilter { start: start / NS_PER_TICK, exec: wanted.exec, padding: 0 };
     let _ = PIDS.insert(&pid, filter, 0);
     0
 }

@@ -72,6 +72,7 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
 fn begin(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let process = scratch.sample.process;
     scratch.hash.push_process(&process);
+    scratch.sample.shape.python_walked = 1;
     scratch.python.started = 1;
     scratch.python.anchor = 0;
     scratch.python.cframe = 0;

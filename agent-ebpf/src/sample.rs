@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{
 
 use agent_common::counter::Counter;
 use agent_common::cut::NativeEnd;
-use agent_common::filter::{FILTER_CGROUPS, FILTER_PIDS};
+use agent_common::filter::{FILTER_CGROUPS, FILTER_PIDS, NS_PER_TICK};
 use agent_common::process::ProcessId;
 use agent_common::record::{Header, Sample, VERSION, kind};
 use agent_common::stack::{KERNEL_FRAMES, StackHash, StackShape};
@@ -54,7 +54,7 @@ pub fn sample<C: EbpfContext>(ctx: &C, interrupted_kernel: bool) -> u32 {
     let task = task::current();
     let process = task::process(task, pid);
     if let Some(wanted) = wanted
-        && (wanted.start != process.start || process.exec < wanted.exec)
+        && (wanted.start != process.start / NS_PER_TICK || process.exec < wanted.exec)
     {
         count(Counter::OtherProcess);
         return 0;

@@ -17,11 +17,15 @@ const RB_LEVELS: u32 = 40;
 
 /// Shape of maple nodes (`include/linux/maple_tree.h`, the same from 6.1 to 6.18), in words:
 /// word 0 is the parent; then pivots, slots, gaps. The node's type is in bits 3..=6 of the
-/// pointer to it, and a pointer to a node has bit 1 set.
+/// pointer to it; the root's pointer also has bit 1 set.
 mod maple {
     pub const NODE_MASK: u64 = !0xff;
     pub const TYPE_SHIFT: u64 = 3;
     pub const TYPE_MASK: u64 = 0xf;
+    /// The root is a node.
+    pub const NODE: u64 = 2;
+    /// Slots of this type hold mappings.
+    pub const LEAF_64: u64 = 1;
     pub const ARANGE_64: u64 = 3;
     pub const RANGE_PIVOTS: u64 = 15;
     pub const RANGE_SLOTS: usize = 16;
@@ -46,12 +50,12 @@ pub fn find_vma(scratch: &mut Scratch, address: u64) -> u64 {
 
 #[inline(always)]
 fn find_maple(node: &mut Node, root: u64, address: u64) -> u64 {
+    if root & 3 != maple::NODE {
+        // A tree with one entry has no node.
+        return root;
+    }
     let mut entry = root;
     for _ in 0..MAPLE_LEVELS {
-        if entry & 3 != 2 {
-            // Not a node: the mapping itself.
-            return entry;
-        }
         let kind = (entry >> maple::TYPE_SHIFT) & maple::TYPE_MASK;
         if !kernel_bytes(entry & maple::NODE_MASK, node, 256) {
             return 0;
@@ -68,8 +72,8 @@ fn find_maple(node: &mut Node, root: u64, address: u64) -> u64 {
         search(node, address);
         let slots = if wide { maple::ARANGE_SLOTS } else { maple::RANGE_SLOTS };
         entry = node[(slots + forgotten(&node[SLOT]) as usize) & 31];
-        if entry == 0 {
-            return 0;
+        if entry == 0 || kind <= maple::LEAF_64 {
+            return entry;
         }
     }
     0

@@ -7,6 +7,7 @@
 //! - [`python`]: which interpreter a file holds, where it keeps its state, line tables.
 //! - [`profile`]: the interned model that all others write to or read from.
 //! - [`symbols`]: names of native, kernel and JIT code.
+//! - [`session`]: a recording: takes records, reads the files that they speak of, makes the profile.
 //! - [`mod@format`]: one file an output format: profile in, bytes out.
 //! - [`cli`]: one file a subcommand.
 
@@ -16,5 +17,6 @@ pub mod format;
 pub mod process;
 pub mod profile;
 pub mod python;
+pub mod session;
 pub mod symbols;
 pub mod unwind;

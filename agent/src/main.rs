@@ -1,1 +1,7 @@
-fn main() {}
+//! `strata`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    strata::cli::main()
+}

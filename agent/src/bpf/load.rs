@@ -52,6 +52,9 @@ pub enum LoadError {
     Access { map: &'static str, #[source] source: aya::maps::MapError },
 }
 
+/// Sampling of one CPU.
+pub struct Link(PerfEventLinkId);
+
 /// What is sampled on each CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -83,12 +86,12 @@ pub struct Loaded {
     ebpf: Ebpf,
     /// Tail-call table; the programs in it stay as long as it does.
     _stages: ProgramArray<MapData>,
-    pub executables: HashMap<MapData, Plain<FileId>, Plain<Executable>>,
-    pub vdso: Array<MapData, Plain<Executable>>,
-    pub pids: HashMap<MapData, u32, Plain<PidFilter>>,
-    pub cgroups: HashMap<MapData, u64, u32>,
-    pub pythons: Array<MapData, Plain<PythonOffsets>>,
-    pub process_python: HashMap<MapData, Plain<ProcessId>, Plain<ProcessPython>>,
+    executables: HashMap<MapData, Plain<FileId>, Plain<Executable>>,
+    vdso: Array<MapData, Plain<Executable>>,
+    pids: HashMap<MapData, u32, Plain<PidFilter>>,
+    cgroups: HashMap<MapData, u64, u32>,
+    pythons: Array<MapData, Plain<PythonOffsets>>,
+    process_python: HashMap<MapData, Plain<ProcessId>, Plain<ProcessPython>>,
     control: Array<MapData, Plain<Control>>,
     control_value: Control,
 }
@@ -162,7 +165,7 @@ impl Loaded {
     }
 
     /// Starts sampling on one CPU, `rate` times a second.
-    pub fn attach(&mut self, cpu: u32, event: Event, rate: u64) -> Result<PerfEventLinkId, LoadError> {
+    pub fn attach(&mut self, cpu: u32, event: Event, rate: u64) -> Result<Link, LoadError> {
         let program: &mut PerfEvent = self
             .ebpf
             .program_mut(ENTRY)
@@ -176,18 +179,19 @@ impl Loaded {
         let scope = PerfEventScope::AllProcessesOneCpu { cpu };
         program
             .attach(config, scope, SamplePolicy::Frequency(rate), false)
+            .map(Link)
             .map_err(|source| program_error(ENTRY, source))
     }
 
     /// Ends sampling on a CPU.
-    pub fn detach(&mut self, link: PerfEventLinkId) -> Result<(), LoadError> {
+    pub fn detach(&mut self, link: Link) -> Result<(), LoadError> {
         let program: &mut PerfEvent = self
             .ebpf
             .program_mut(ENTRY)
             .ok_or(LoadError::Missing(ENTRY))?
             .try_into()
             .map_err(|source| program_error(ENTRY, source))?;
-        program.detach(link).map_err(|source| program_error(ENTRY, source))
+        program.detach(link.0).map_err(|source| program_error(ENTRY, source))
     }
 
     /// Makes the kernel side send the bodies of stacks and code objects again.
@@ -251,4 +255,51 @@ fn raise_memlock_limit() {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: `limit` is a valid pointer for the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
+}
+
+/// What the agent tells the kernel side while it runs.
+impl Loaded {
+    /// Describes a file, or describes it anew.
+    pub fn set_executable(&mut self, key: &FileId, entry: &Executable) -> Result<(), LoadError> {
+        self.executables
+            .insert(Plain(*key), Plain(*entry), 0)
+            .map_err(|source| LoadError::Access { map: "EXECUTABLES", source })
+    }
+
+    pub fn set_vdso(&mut self, entry: &Executable) -> Result<(), LoadError> {
+        self.vdso
+            .set(0, Plain(*entry), 0)
+            .map_err(|source| LoadError::Access { map: "VDSO", source })
+    }
+
+    /// Gives an interpreter's offsets their slot.
+    pub fn set_python(&mut self, slot: u32, offsets: &PythonOffsets) -> Result<(), LoadError> {
+        self.pythons
+            .set(slot, Plain(*offsets), 0)
+            .map_err(|source| LoadError::Access { map: "PYTHONS", source })
+    }
+
+    pub fn set_process_python(
+        &mut self,
+        process: &ProcessId,
+        python: &ProcessPython,
+    ) -> Result<(), LoadError> {
+        self.process_python
+            .insert(Plain(*process), Plain(*python), 0)
+            .map_err(|source| LoadError::Access { map: "PROCESS_PYTHON", source })
+    }
+
+    /// Takes a process into the filter.
+    pub fn add_pid(&mut self, pid: u32, filter: &PidFilter) -> Result<(), LoadError> {
+        self.pids
+            .insert(pid, Plain(*filter), 0)
+            .map_err(|source| LoadError::Access { map: "PIDS", source })
+    }
+
+    /// Takes a cgroup, by its kernfs id, into the filter.
+    pub fn add_cgroup(&mut self, id: u64) -> Result<(), LoadError> {
+        self.cgroups
+            .insert(id, 1, 0)
+            .map_err(|source| LoadError::Access { map: "CGROUPS", source })
+    }
 }

@@ -11,4 +11,4 @@ mod plain;
 pub mod ring;
 pub mod table;
 
-pub use load::{Event, LoadError, Loaded, Options};
+pub use load::{Event, Link, LoadError, Loaded, Options};

@@ -1,0 +1,111 @@
+//! Arguments as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Shows where the CPU goes: kernel, native code and Python in one stack, without preparing the
+/// target.
+#[derive(Debug, Parser)]
+#[command(name = "strata", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub struct Args {
+    /// Say on stderr what is done.
+    #[arg(long, global = true)]
+    pub verbose: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record stacks and write a flame graph.
+    Record(RecordArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  The whole machine for ten seconds, as an interactive flame graph:
+      strata record -d 10 -o flame.svg
+  One process and its children until Ctrl-C, by source line:
+      strata record -p 1234 --children --lines -o flame.svg
+  A command, from its first instruction to its end:
+      strata record -o flame.svg -- python3 app.py
+  A container, as text for other tools:
+      strata record --container web -d 30 -f folded -o web.folded";
+
+/// What `strata record` takes.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub struct RecordArgs {
+    /// Sample these processes, with all their threads [default: the whole machine].
+    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
+    pub pids: Vec<u32>,
+    /// Also sample the processes that the sampled ones have started and will start.
+    #[arg(long)]
+    pub children: bool,
+    /// Sample a container, by its id (12 digits or more) or its name.
+    #[arg(long, value_name = "ID|NAME")]
+    pub container: Vec<String>,
+    /// Sample a cgroup and all below it, by its directory or its path in /proc/PID/cgroup.
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Vec<PathBuf>,
+    /// Samples a second on each CPU.
+    #[arg(short, long, value_name = "HZ", default_value_t = 99,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: u64,
+    /// Seconds to record [default: until Ctrl-C, or until the command ends].
+    #[arg(short, long, value_name = "SECONDS")]
+    pub duration: Option<f64>,
+    /// What triggers a sample. Cycles need a hardware counter.
+    #[arg(long, value_enum, default_value_t)]
+    pub event: EventArg,
+    /// Output format [default: by the extension of the output file].
+    #[arg(short, long, value_enum)]
+    pub format: Option<FormatArg>,
+    /// Output file; - is stdout.
+    #[arg(short, long, value_name = "FILE", default_value = "flame.svg")]
+    pub output: PathBuf,
+    /// One box for each line, not for each function.
+    #[arg(long)]
+    pub lines: bool,
+    /// One tower for each thread, not for each process.
+    #[arg(long)]
+    pub threads: bool,
+    /// Show the interpreter's own functions too.
+    #[arg(long)]
+    pub native_python: bool,
+    /// Leave out functions that the compiler put into others.
+    #[arg(long)]
+    pub no_inlines: bool,
+    /// Write what came of the sampling events to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub stats_json: Option<PathBuf>,
+    /// Most native frames of a stack.
+    #[arg(long, value_name = "FRAMES", default_value_t = 512,
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub depth: u32,
+    /// Put file and svma behind the names of native functions.
+    #[arg(long, hide = true)]
+    pub addresses: bool,
+    /// Print what the kernel's verifier went through.
+    #[arg(long, hide = true)]
+    pub verifier_stats: bool,
+    /// Command to start and sample.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EventArg {
+    #[default]
+    CpuClock,
+    Cycles,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// Interactive SVG for a browser.
+    Flamegraph,
+    /// A line a stack, root first, and its count (flamegraph.pl, speedscope …).
+    Folded,
+}

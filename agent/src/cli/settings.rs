@@ -1,0 +1,179 @@
+//! What the arguments mean.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent_common::filter::{FILTER_CGROUPS, FILTER_CHILDREN, FILTER_PIDS};
+use agent_common::kernel::CGROUP_DEFAULT;
+
+use super::args::{EventArg, FormatArg, RecordArgs};
+use crate::bpf::Event;
+use crate::process::cgroup::Target;
+use crate::session::{Config, View};
+
+/// Longest recording that is believed to be meant: ten years.
+const LONGEST: f64 = 315_360_000.0;
+
+/// Where the result goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    Stdout,
+    File(PathBuf),
+}
+
+/// Arguments that were understood.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub config: Config,
+    pub view: View,
+    pub format: FormatArg,
+    pub output: Output,
+    pub duration: Option<Duration>,
+    pub targets: Vec<Target>,
+}
+
+/// Arguments that can't be meant.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    #[error("--duration must be a positive number of seconds, e.g. -d 10.")]
+    Duration,
+    #[error(
+        "--children needs a process whose children are meant: add -p PID or a command after --."
+    )]
+    Children,
+    #[error("-p, --container and --cgroup can't be combined with a command; leave one of them out.")]
+    CommandAndTarget,
+    #[error("-p can't be combined with --container or --cgroup; leave one of them out.")]
+    PidAndCgroup,
+    #[error(
+        "The extension of {0} does not tell the format; give it by -f flamegraph or -f folded."
+    )]
+    Format(String),
+}
+
+impl Settings {
+    pub fn resolve(args: &RecordArgs) -> Result<Self, SettingsError> {
+        let command = !args.command.is_empty();
+        let pids = !args.pids.is_empty();
+        let cgroups = !args.container.is_empty() || !args.cgroup.is_empty();
+        if command && (pids || cgroups) {
+            return Err(SettingsError::CommandAndTarget);
+        }
+        if pids && cgroups {
+            return Err(SettingsError::PidAndCgroup);
+        }
+        if args.children && !command && !pids {
+            return Err(SettingsError::Children);
+        }
+        let duration = match args.duration {
+            Some(seconds) if seconds > 0.0 && seconds < LONGEST => {
+                Some(Duration::from_secs_f64(seconds))
+            }
+            Some(_) => return Err(SettingsError::Duration),
+            None => None,
+        };
+        let mut filter = 0;
+        if pids || command {
+            filter |= FILTER_PIDS;
+        }
+        if cgroups {
+            filter |= FILTER_CGROUPS;
+        }
+        // A command's work is often its children's.
+        if args.children || command {
+            filter |= FILTER_CHILDREN;
+        }
+        let output = if args.output == Path::new("-") {
+            Output::Stdout
+        } else {
+            Output::File(args.output.clone())
+        };
+        let targets = args.container.iter().cloned().map(Target::Container);
+        let targets = targets.chain(args.cgroup.iter().cloned().map(Target::Cgroup)).collect();
+        Ok(Self {
+            config: Config {
+                event: match args.event {
+                    EventArg::CpuClock => Event::CpuClock,
+                    EventArg::Cycles => Event::Cycles,
+                },
+                rate: args.rate,
+                filter,
+                cgroup_subsystem: CGROUP_DEFAULT,
+                native_depth: args.depth,
+                python_depth: args.depth.saturating_mul(2),
+                ring_bytes: 1 << 22,
+                table_mib: 64,
+            },
+            view: View { native_python: args.native_python, inlines: !args.no_inlines },
+            format: format(args)?,
+            output,
+            duration,
+            targets,
+        })
+    }
+}
+
+fn format(args: &RecordArgs) -> Result<FormatArg, SettingsError> {
+    if let Some(format) = args.format {
+        return Ok(format);
+    }
+    let name = args.output.to_string_lossy();
+    match args.output.extension().and_then(|extension| extension.to_str()) {
+        Some("svg") => Ok(FormatArg::Flamegraph),
+        Some("folded" | "txt") => Ok(FormatArg::Folded),
+        _ if name == "-" => Ok(FormatArg::Folded),
+        _ => Err(SettingsError::Format(name.into_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> RecordArgs {
+        RecordArgs { output: "a.svg".into(), rate: 99, depth: 512, ..RecordArgs::default() }
+    }
+
+    #[test]
+    fn no_target_is_the_whole_machine() {
+        let settings = Settings::resolve(&args()).unwrap();
+        assert_eq!(settings.config.filter, 0);
+        assert_eq!(settings.format, FormatArg::Flamegraph);
+        assert_eq!(settings.duration, None);
+    }
+
+    #[test]
+    fn a_command_is_sampled_with_its_children() {
+        let with = RecordArgs { command: vec!["true".into()], ..args() };
+        let settings = Settings::resolve(&with).unwrap();
+        assert_eq!(settings.config.filter, FILTER_PIDS | FILTER_CHILDREN);
+    }
+
+    #[test]
+    fn targets_exclude_each_other() {
+        let with = RecordArgs { command: vec!["true".into()], pids: vec![1], ..args() };
+        assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::CommandAndTarget);
+        let with = RecordArgs { pids: vec![1], container: vec!["a".into()], ..args() };
+        assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::PidAndCgroup);
+        let with = RecordArgs { children: true, ..args() };
+        assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::Children);
+    }
+
+    #[test]
+    fn the_extension_tells_the_format_unless_it_is_given() {
+        let with = |output: &str, format| RecordArgs { output: output.into(), format, ..args() };
+        let format = |args| Settings::resolve(&args).map(|settings| settings.format);
+        assert_eq!(format(with("a.folded", None)), Ok(FormatArg::Folded));
+        assert_eq!(format(with("-", None)), Ok(FormatArg::Folded));
+        assert_eq!(format(with("a.x", Some(FormatArg::Flamegraph))), Ok(FormatArg::Flamegraph));
+        assert_eq!(format(with("a.x", None)), Err(SettingsError::Format("a.x".to_owned())));
+    }
+
+    #[test]
+    fn a_duration_is_positive() {
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let with = RecordArgs { duration: Some(seconds), ..args() };
+            assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::Duration);
+        }
+    }
+}

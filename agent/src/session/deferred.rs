@@ -1,0 +1,211 @@
+//! Samples that came before the rows of their code, unwound here as soon as those are there.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use agent_common::cut::NativeEnd;
+use agent_common::executable::{EXECUTABLE_VDSO, FileId};
+use agent_common::process::ProcessId;
+use agent_common::record::{Deferred, Sample};
+use agent_common::stack::StackShape;
+use agent_common::step::Frame;
+
+use super::executables::Executables;
+use super::loader::Loader;
+use super::space::{Mapped, Rows, Snapshot};
+use super::stacks::Body;
+use crate::symbols::Source;
+use crate::unwind::{self, Machine, StackSlice, walk};
+
+/// Most samples that wait (16 KiB of stack each).
+const WAITING: usize = 1024;
+/// Rounds of reading files after which a sample is given up.
+const ROUNDS: u32 = 64;
+const NATIVE_LIMIT: usize = agent_common::stack::NATIVE_FRAMES;
+
+struct Waiting {
+    record: Box<Deferred>,
+    stack: Vec<u8>,
+    kernel: Vec<u64>,
+    rounds: u32,
+}
+
+/// A sample that is done, with its stack.
+pub struct Unwound {
+    pub sample: Sample,
+    pub body: Body,
+}
+
+/// The queue.
+#[derive(Default)]
+pub struct DeferredSamples {
+    waiting: VecDeque<Waiting>,
+    kernel: HashMap<u64, Vec<u64>>,
+    snapshots: HashMap<ProcessId, Option<Snapshot>>,
+    announced: HashMap<(ProcessId, u64), FileId>,
+    rows: Rows,
+}
+
+impl DeferredSamples {
+    /// The kernel frames of the sample that comes next.
+    pub fn add_kernel(&mut self, stack: u64, frames: Vec<u64>) {
+        self.kernel.insert(stack, frames);
+    }
+
+    pub fn announced(&mut self, process: ProcessId, start: u64, key: FileId) {
+        self.announced.insert((process, start), key);
+        self.snapshots.entry(process).or_insert_with(|| Snapshot::take(&process));
+    }
+
+    /// Takes a sample in. Its process's mappings are looked at now, while it is there.
+    pub fn add(&mut self, record: Box<Deferred>, stack: &[u8], done: &mut Vec<Unwound>) {
+        let process = record.sample.process;
+        self.snapshots.entry(process).or_insert_with(|| Snapshot::take(&process));
+        let kernel = self.kernel.remove(&record.sample.stack).unwrap_or_default();
+        if self.waiting.len() >= WAITING
+            && let Some(oldest) = self.waiting.pop_front()
+        {
+            done.push(give_up(oldest, NativeEnd::UnknownExecutable));
+        }
+        self.waiting.push_back(Waiting { record, stack: stack.to_vec(), kernel, rounds: 0 });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Tries all that wait; with `last` what still can't be unwound is given up.
+    pub fn attempt(
+        &mut self,
+        executables: &Executables,
+        loader: &mut Loader,
+        last: bool,
+    ) -> Vec<Unwound> {
+        let mut done = Vec::new();
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            waiting.rounds += 1;
+            match self.try_one(&waiting, executables, loader) {
+                Some((native, end)) => {
+                    let mut shape = shape_of(&waiting, end);
+                    shape.native = native.len() as u16;
+                    let body =
+                        Body { shape, kernel: waiting.kernel, native, python: Vec::new() };
+                    done.push(Unwound { sample: waiting.record.sample, body });
+                }
+                None if last || waiting.rounds > ROUNDS => {
+                    let gone = matches!(
+                        self.snapshots.get(&waiting.record.sample.process),
+                        Some(None) | None
+                    );
+                    let end =
+                        if gone { NativeEnd::ProcessGone } else { NativeEnd::UnknownExecutable };
+                    done.push(give_up(waiting, end));
+                }
+                None => self.waiting.push_back(waiting),
+            }
+        }
+        if self.waiting.is_empty() {
+            self.snapshots.clear();
+            self.announced.clear();
+            self.rows.clear();
+            self.kernel.clear();
+        }
+        done
+    }
+
+    fn try_one(
+        &mut self,
+        waiting: &Waiting,
+        executables: &Executables,
+        loader: &mut Loader,
+    ) -> Option<(Vec<agent_common::stack::NativeFrame>, NativeEnd)> {
+        let record = &waiting.record;
+        let process = record.sample.process;
+        for retry in 0..2 {
+            let snapshot = self.snapshots.get(&process)?.as_ref()?;
+            let mut space = Mapped {
+                process,
+                snapshot,
+                executables,
+                rows: &self.rows,
+                announced: &self.announced,
+                wanted: Vec::new(),
+                wanted_rows: Vec::new(),
+            };
+            let frame =
+                Frame { pc: record.pc, sp: record.sp, fp: record.fp, called: 0, fp_known: 1 };
+            let slice = StackSlice { base: record.sp, bytes: &waiting.stack };
+            let machine = if cfg!(target_arch = "aarch64") { Machine::Aarch64 } else { Machine::X86_64 };
+            let walked = walk(
+                machine,
+                frame,
+                |number| register(&record.registers, number),
+                slice,
+                &mut space,
+                NATIVE_LIMIT,
+            );
+            let (wanted, rows) = (space.wanted, space.wanted_rows);
+            if !rows.is_empty() {
+                for id in rows {
+                    let table = rows_of(executables, id)?;
+                    self.rows.insert(id, table);
+                }
+                // The rows are there now: once more, up to the next file.
+                return self.try_one(waiting, executables, loader);
+            }
+            if !wanted.is_empty() {
+                for job in wanted {
+                    loader.ask(job);
+                }
+                return None;
+            }
+            if walked.end == NativeEnd::NotExecutable && retry == 0 {
+                // Mapped since the snapshot was taken?
+                let fresh = Snapshot::take(&process);
+                if fresh.is_some() {
+                    self.snapshots.insert(process, fresh);
+                    continue;
+                }
+            }
+            return Some((walked.frames, walked.end));
+        }
+        None
+    }
+}
+
+fn shape_of(waiting: &Waiting, end: NativeEnd) -> StackShape {
+    StackShape {
+        kernel: waiting.kernel.len() as u16,
+        native_end: end as u8,
+        ..StackShape::default()
+    }
+}
+
+fn give_up(waiting: Waiting, end: NativeEnd) -> Unwound {
+    let shape = shape_of(&waiting, end);
+    let body = Body { shape, kernel: waiting.kernel, native: Vec::new(), python: Vec::new() };
+    Unwound { sample: waiting.record.sample, body }
+}
+
+/// A file's rows: those kept since it was read, or read once more.
+fn rows_of(executables: &Executables, id: u32) -> Option<Arc<unwind::Table>> {
+    let known = executables.get(id)?;
+    if let Some(rows) = &known.rows {
+        return Some(Arc::clone(rows));
+    }
+    let table = match &known.file.source {
+        Source::Bytes(bytes) if id == EXECUTABLE_VDSO => unwind::build_vdso(bytes).ok()?,
+        Source::Bytes(bytes) => unwind::build(bytes).ok()?,
+        Source::File(file) => unwind::build(&super::loader::read(file).ok()?).ok()?,
+    };
+    Some(Arc::new(table))
+}
+
+/// A register by its DWARF number out of the kernel's `struct pt_regs`.
+fn register(registers: &[u64; 36], number: u8) -> Option<u64> {
+    if cfg!(target_arch = "aarch64") {
+        return registers.get(usize::from(number)).copied().filter(|_| number <= 31);
+    }
+    const PLACES: [usize; 16] = [10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0];
+    registers.get(*PLACES.get(usize::from(number))?).copied()
+}

@@ -1,0 +1,168 @@
+//! Files with code: from first sight an id, an open descriptor and a place in the kernel's maps.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use agent_common::executable::{EXECUTABLE_FIRST, EXECUTABLE_VDSO, Executable, FileId};
+
+use super::loader::Described;
+use crate::bpf::table::{Range, Table};
+use crate::bpf::{LoadError, Loaded};
+use crate::python::Binary;
+use crate::symbols::{ExecutableFile, Source};
+use crate::unwind::{self, Segments};
+
+/// Most files that are kept open.
+const FILES: usize = 8192;
+
+/// A file with code.
+pub struct Known {
+    pub key: FileId,
+    pub file: ExecutableFile,
+    pub segments: Option<Segments>,
+    /// What the kernel side was told of it.
+    pub entry: Executable,
+    pub range: Range,
+    /// The interpreter that it holds.
+    pub python: Option<Arc<Binary>>,
+    /// Rows for samples that were deferred until this file was read.
+    pub rows: Option<Arc<unwind::Table>>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct Executables {
+    by_id: HashMap<u32, Known>,
+    by_key: HashMap<FileId, u32>,
+    next: u32,
+    /// Files for which there were no rows, by reason.
+    pub problems: HashMap<String, u64>,
+}
+
+impl Executables {
+    pub fn new() -> Self {
+        Self { next: EXECUTABLE_FIRST, ..Self::default() }
+    }
+
+    pub fn get(&self, id: u32) -> Option<&Known> {
+        self.by_id.get(&id)
+    }
+
+    pub fn by_key(&self, key: &FileId) -> Option<&Known> {
+        self.by_id.get(self.by_key.get(key)?)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.by_id.values()
+    }
+
+    /// Takes a described file over and tells the kernel side of it. One that can't be read gets an
+    /// entry without rows, so that it is not announced for ever.
+    pub fn add(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+        described: Described,
+        keep_rows: bool,
+    ) -> Result<u32, LoadError> {
+        if let Some(&id) = self.by_key.get(&described.key) {
+            return Ok(id);
+        }
+        if self.by_id.len() >= FILES {
+            *self.problems.entry("too_many_files".to_owned()).or_default() += 1;
+            return Ok(EXECUTABLE_FIRST);
+        }
+        let id = self.next;
+        self.next += 1;
+        let mut entry = Executable::default();
+        let mut range = Range { first: 0, cells: 0 };
+        let mut rows = None;
+        match described.rows {
+            Ok(built) => {
+                match table.insert(&built) {
+                    Ok(placed) => (entry, range) = placed,
+                    Err(error) => self.problem(&error.to_string()),
+                }
+                rows = keep_rows.then(|| Arc::new(built));
+            }
+            Err(error) => self.problem(&error),
+        }
+        entry.id = id;
+        loaded.set_executable(&described.key, &entry)?;
+        let known = Known {
+            key: described.key,
+            file: ExecutableFile { id, path: described.path, source: described.source },
+            segments: described.segments,
+            entry,
+            range,
+            python: described.python.map(Arc::new),
+            rows,
+        };
+        self.by_key.insert(described.key, id);
+        self.by_id.insert(id, known);
+        Ok(id)
+    }
+
+    /// The vDSO, whose image is the same in every process.
+    pub fn add_vdso(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+        image: Vec<u8>,
+    ) -> Result<(), LoadError> {
+        let mut entry = Executable::default();
+        let mut range = Range { first: 0, cells: 0 };
+        let mut rows = None;
+        match unwind::build_vdso(&image) {
+            Ok(built) => {
+                match table.insert(&built) {
+                    Ok(placed) => (entry, range) = placed,
+                    Err(error) => self.problem(&error.to_string()),
+                }
+                rows = Some(Arc::new(built));
+            }
+            Err(error) => self.problem(&error.to_string()),
+        }
+        entry.id = EXECUTABLE_VDSO;
+        loaded.set_vdso(&entry)?;
+        let known = Known {
+            key: FileId::default(),
+            segments: Segments::of(&image).ok(),
+            file: ExecutableFile {
+                id: EXECUTABLE_VDSO,
+                path: "[vdso]".to_owned(),
+                source: Source::Bytes(image.into()),
+            },
+            entry,
+            range,
+            python: None,
+            rows,
+        };
+        self.by_id.insert(EXECUTABLE_VDSO, known);
+        Ok(())
+    }
+
+    /// Ties a file to the interpreter table that was validated for it.
+    pub fn set_python(
+        &mut self,
+        loaded: &mut Loaded,
+        id: u32,
+        python: u32,
+    ) -> Result<(), LoadError> {
+        if let Some(known) = self.by_id.get_mut(&id) {
+            known.entry.python = python + 1;
+            loaded.set_executable(&known.key, &known.entry)?;
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, reason: &str) {
+        *self.problems.entry(reason.to_owned()).or_default() += 1;
+    }
+}
+
+/// The file to be kept open of what the process room opened.
+pub fn source(file: File) -> Source {
+    Source::File(Arc::new(file))
+}

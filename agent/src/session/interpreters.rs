@@ -1,0 +1,234 @@
+//! Interpreters: offsets derived and validated on the first live process of each file.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use agent_common::process::ProcessId;
+use agent_common::python::{PYTHONS, ProcessPython, PythonOffsets};
+
+use super::executables::Executables;
+use super::space::maps_of;
+use crate::bpf::{LoadError, Loaded};
+use crate::process::{ProcessHandle, list};
+use crate::python::reader::ProcessMemory;
+use crate::python::{Unfit, Version, derive, hold_for_file};
+
+/// First and longest wait between two attempts at a file.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// An interpreter file that has no offsets yet.
+struct Pending {
+    executable: u32,
+    /// avma of a mapping and its file offset in processes that have it.
+    places: Vec<Place>,
+    next: Instant,
+    wait: Duration,
+    last: Option<Unfit>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    pid: u32,
+    avma: u64,
+    offset: u64,
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct Interpreters {
+    /// Version by slot.
+    versions: Vec<Version>,
+    pending: Vec<Pending>,
+    /// Files that will never have offsets, by reason.
+    pub unfit: HashMap<&'static str, u64>,
+}
+
+impl Interpreters {
+    pub fn version(&self, slot: u32) -> Option<Version> {
+        self.versions.get(slot as usize).copied()
+    }
+
+    /// Reasons of those that still have no offsets.
+    pub fn pending(&self) -> impl Iterator<Item = &'static str> {
+        self.pending.iter().map(|pending| pending.last.as_ref().map_or("not_tried", Unfit::name))
+    }
+
+    /// Takes note that a process has an interpreter's file mapped.
+    pub fn seen(&mut self, executables: &Executables, id: u32, pid: u32, avma: u64, offset: u64) {
+        let Some(known) = executables.get(id) else { return };
+        let Some(binary) = &known.python else { return };
+        if known.entry.python != 0 {
+            return;
+        }
+        let pending = match self.pending.iter().position(|pending| pending.executable == id) {
+            Some(place) => &mut self.pending[place],
+            None => {
+                if let Some(unfit) = binary.unfit() {
+                    *self.unfit.entry(unfit.name()).or_default() += 1;
+                    return;
+                }
+                self.pending.push(Pending {
+                    executable: id,
+                    places: Vec::new(),
+                    next: Instant::now(),
+                    wait: FIRST_WAIT,
+                    last: None,
+                });
+                let last = self.pending.len() - 1;
+                &mut self.pending[last]
+            }
+        };
+        let place = Place { pid, avma, offset };
+        if !pending.places.contains(&place) {
+            pending.places.push(place);
+            pending.next = Instant::now();
+            pending.wait = FIRST_WAIT;
+        }
+    }
+
+    /// When the next attempt is due.
+    pub fn due(&self) -> Option<Instant> {
+        self.pending.iter().map(|pending| pending.next).min()
+    }
+
+    /// Tries what is due.
+    pub fn attempt(
+        &mut self,
+        loaded: &mut Loaded,
+        executables: &mut Executables,
+    ) -> Result<(), LoadError> {
+        let now = Instant::now();
+        let mut index = 0;
+        while index < self.pending.len() {
+            if self.pending[index].next > now {
+                index += 1;
+                continue;
+            }
+            match self.try_one(index, executables) {
+                Some((place, offsets, lasting)) => {
+                    let id = self.pending.swap_remove(index).executable;
+                    if !lasting {
+                        *self.unfit.entry("static_tls_of_a_library").or_default() += 1;
+                        continue;
+                    }
+                    self.accept(loaded, executables, id, place, &offsets)?;
+                }
+                None => {
+                    let pending = &mut self.pending[index];
+                    if pending.last.as_ref().is_some_and(Unfit::is_final) {
+                        if let Some(unfit) = &pending.last {
+                            *self.unfit.entry(unfit.name()).or_default() += 1;
+                        }
+                        self.pending.swap_remove(index);
+                        continue;
+                    }
+                    pending.wait = (pending.wait * 2).min(LONGEST_WAIT);
+                    pending.next = now + pending.wait;
+                    index += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn try_one(
+        &mut self,
+        index: usize,
+        executables: &Executables,
+    ) -> Option<(Place, PythonOffsets, bool)> {
+        let pending = &mut self.pending[index];
+        let binary = executables.get(pending.executable)?.python.clone()?;
+        for place in &pending.places {
+            let Some(bias) = binary.bias(place.avma, place.offset) else { continue };
+            match derive(&binary, &ProcessMemory::new(place.pid), bias) {
+                Ok(offsets) => return Some((*place, offsets, hold_for_file(&binary, &offsets))),
+                Err(unfit) => pending.last = Some(unfit),
+            }
+        }
+        None
+    }
+
+    fn accept(
+        &mut self,
+        loaded: &mut Loaded,
+        executables: &mut Executables,
+        id: u32,
+        place: Place,
+        offsets: &PythonOffsets,
+    ) -> Result<(), LoadError> {
+        let slot = self.versions.len() as u32;
+        if slot >= PYTHONS {
+            *self.unfit.entry("too_many_interpreters").or_default() += 1;
+            return Ok(());
+        }
+        self.versions.push(Version::from_hex(offsets.version));
+        loaded.set_python(slot, offsets)?;
+        executables.set_python(loaded, id, slot)?;
+        tracing::debug!(pid = place.pid, version = offsets.version, "interpreter validated");
+        Ok(())
+    }
+
+    /// Looks for interpreters in a process whose native walk broke before it met one.
+    pub fn look(
+        &mut self,
+        loaded: &mut Loaded,
+        executables: &Executables,
+        process: &ProcessId,
+    ) -> Result<(), LoadError> {
+        let Ok(handle) = ProcessHandle::open_same(process) else { return Ok(()) };
+        let mut found = None;
+        let _ = maps_of(&handle, |mapping| {
+            let known = executables.iter().find(|known| {
+                known.entry.python != 0
+                    && known.key.inode == mapping.inode
+                    && known.key.device == mapping.device
+            });
+            match known {
+                Some(known) if mapping.executable => {
+                    found = Some((known.entry.python, mapping.avma.start, mapping.offset, known));
+                    false
+                }
+                _ => true,
+            }
+        });
+        let Some((python, start, offset, known)) = found else { return Ok(()) };
+        let Some(bias) = known.python.as_ref().and_then(|binary| binary.bias(start, offset)) else {
+            return Ok(());
+        };
+        let runtime = known.python.as_ref().map_or(0, |binary| binary.runtime.wrapping_add(bias));
+        let entry = ProcessPython { runtime, python, padding: 0 };
+        loaded.set_process_python(process, &entry)
+    }
+
+    /// Finds the processes that have one interpreter's file mapped.
+    pub fn scan_for(&mut self, executables: &Executables, id: u32) {
+        self.scan_where(executables, &list::list(), |candidate| candidate == id);
+    }
+
+    /// Where interpreters' files are mapped when the agent starts.
+    pub fn scan(&mut self, executables: &Executables, list: &list::List) {
+        self.scan_where(executables, list, |_| true);
+    }
+
+    fn scan_where(
+        &mut self,
+        executables: &Executables,
+        list: &list::List,
+        wanted: impl Fn(u32) -> bool,
+    ) {
+        for file in &list.files {
+            let known = executables.iter().find(|known| {
+                known.python.is_some()
+                    && wanted(known.file.id)
+                    && known.key.inode == file.inode
+                    && known.key.device == file.device
+            });
+            let Some(known) = known else { continue };
+            for place in &file.uses {
+                let Some(process) = list.processes.get(place.process as usize) else { continue };
+                self.seen(executables, known.file.id, process.pid, place.avma.start, place.offset);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Names of processes and threads, as the kernel side told them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use agent_common::process::ProcessId;
+use agent_common::record;
+
+use crate::process::ProcessHandle;
+use crate::symbols::Source;
+
+/// Most processes and threads that are kept.
+const MOST: usize = 1 << 17;
+
+/// All of them.
+#[derive(Default)]
+pub struct Names {
+    processes: HashMap<ProcessId, String>,
+    threads: HashMap<(ProcessId, u32), String>,
+    /// Perf maps of processes with JIT code, open since that was first seen.
+    perf_maps: HashMap<ProcessId, Option<Source>>,
+    pub dropped: u64,
+}
+
+impl Names {
+    pub fn add(&mut self, thread: &record::Thread) {
+        if self.threads.len() >= MOST {
+            self.dropped += 1;
+            return;
+        }
+        self.processes.insert(thread.process, text(&thread.process_name));
+        self.threads.insert((thread.process, thread.thread), text(&thread.name));
+    }
+
+    pub fn process(&self, process: &ProcessId) -> &str {
+        self.processes.get(process).map_or("[unknown]", String::as_str)
+    }
+
+    pub fn thread(&self, process: &ProcessId, thread: u32) -> &str {
+        self.threads.get(&(*process, thread)).map_or("[unknown]", String::as_str)
+    }
+
+    /// Opens the perf map of a process in which code without a file was seen, while it is there.
+    pub fn open_perf_map(&mut self, process: &ProcessId) {
+        if self.perf_maps.len() < MOST && !matches!(self.perf_maps.get(process), Some(Some(_))) {
+            self.perf_maps.insert(*process, perf_map(process));
+        }
+    }
+
+    pub fn perf_map(&self, process: &ProcessId) -> Option<&Source> {
+        self.perf_maps.get(process)?.as_ref()
+    }
+}
+
+fn perf_map(process: &ProcessId) -> Option<Source> {
+    let handle = ProcessHandle::open_same(process).ok()?;
+    let status = String::from_utf8_lossy(&handle.read("status", 8192).ok()?).into_owned();
+    let field = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)).map(|rest| {
+            rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        })
+    };
+    // Its pid where it lives, which is the one it writes into the name.
+    let pid = field("NSpid:")?.pop()?;
+    let owner = field("Uid:")?.first()?.parse().ok()?;
+    let path = format!("/proc/{}/root/tmp/perf-{pid}.map", process.pid);
+    let file: File = crate::symbols::perf_map::open(Path::new(&path), owner).ok()?;
+    handle.is(process).then(|| Source::File(Arc::new(file)))
+}
+
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
