@@ -24,7 +24,7 @@ pub struct Frame {
     pub avma: u64,
     /// avma of the code object.
     pub code: u64,
-    /// Byte offset of the instruction in the code; negative: not started.
+    /// Byte offset of the instruction in the code; -1 or -2: not started; lower: not in this code.
     pub instruction: i32,
 }
 
@@ -169,8 +169,8 @@ impl Walker<'_> {
         } else {
             let start = code.wrapping_add(offsets.code_instructions.into());
             let distance = u64_at(bytes, at).unwrap_or_default().wrapping_sub(start);
-            // Far off: not this code's. Said as what no code is long enough for.
-            i32::try_from(distance as i64).unwrap_or(i32::MAX)
+            // Far off: not this code's.
+            i32::try_from(distance as i64).unwrap_or(i32::MIN)
         };
         if code != 0 {
             self.steps.push(Step::Frame(Frame {

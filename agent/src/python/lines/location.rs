@@ -2,14 +2,14 @@
 //! that has the top bit set, then a code (4 bits) and how many code units it covers less one
 //! (3 bits); the following bytes, without the top bit, depend on the code.
 
-use super::Run;
+use super::{Part, Run};
 
 /// How an entry tells its line.
 const NO_COLUMNS: u8 = 13;
 const LONG: u8 = 14;
 const NONE: u8 = 15;
 
-pub(super) fn runs(table: &[u8], first_line: i32) -> impl Iterator<Item = Run> {
+pub(super) fn runs(table: &[u8], first_line: i32, part: Part) -> impl Iterator<Item = Run> {
     let mut rest = table;
     let mut end = 0i64;
     let mut running = first_line;
@@ -17,6 +17,10 @@ pub(super) fn runs(table: &[u8], first_line: i32) -> impl Iterator<Item = Run> {
         let (&first, following) = rest.split_first()?;
         let length = following.iter().take_while(|byte| **byte < 0x80).count();
         let (operands, next) = following.split_at(length);
+        if next.is_empty() && part == Part::Beginning {
+            // Operands may be missing.
+            return None;
+        }
         rest = next;
         let code = first >> 3 & 15;
         running = running.wrapping_add(delta(code, operands));

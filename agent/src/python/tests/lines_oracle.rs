@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use super::interpreters::{Interpreter, installed};
-use crate::python::lines;
+use crate::python::lines::{self, Decoder, Part};
 use crate::python::version::Version;
 
 #[test]
@@ -63,7 +63,7 @@ fn check(version: Version, row: &str) -> (i32, i32) {
     let mut fields = row.split(' ');
     let table = unhex(fields.next().unwrap());
     let first_line = fields.next().unwrap().parse().unwrap();
-    let decoder = lines::Decoder::new(version, &table, first_line);
+    let decoder = Decoder::new(version, &table, first_line, Part::Whole);
     let (mut unit, mut lineless) = (0, 0);
     for run in fields.filter(|run| !run.is_empty()) {
         let (expected, units) = run.split_once(':').unwrap();
@@ -79,11 +79,35 @@ fn check(version: Version, row: &str) -> (i32, i32) {
             lineless += i32::from(expected.is_none());
         }
     }
-    assert_eq!(
-        lines::line(version, &table, first_line, -2),
-        Some(first_line)
-    );
+    for started in [-1, -2] {
+        let line = lines::line(version, &table, first_line, started);
+        assert_eq!(line, Some(first_line));
+    }
+    assert_eq!(lines::line(version, &table, first_line, i32::MIN), None);
+    check_parts(version, &table, first_line, &decoder, unit);
     (unit, lineless)
+}
+
+/// Of a table that was cut, every line told is the right one.
+fn check_parts(version: Version, table: &[u8], first_line: i32, whole: &Decoder, units: i32) {
+    let mut told = 0;
+    for cut in [
+        table.len() / 3,
+        table.len() / 2,
+        table.len().saturating_sub(1),
+        table.len(),
+    ] {
+        let part = Decoder::new(version, &table[..cut], first_line, Part::Beginning);
+        for unit in (0..units).step_by(1 + units as usize / 64) {
+            let line = part.line(unit * 2);
+            assert!(
+                line.is_none() || line == whole.line(unit * 2),
+                "{version}: {table:x?}"
+            );
+            told += i32::from(line.is_some());
+        }
+    }
+    assert!(told > 0 || table.len() < 40, "{version}: {table:x?}");
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Detection, derivation and the reference walk on live interpreters.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use agent_common::cut::PythonEnd;
 use agent_common::python::{PythonOffsets, chain, thread};
@@ -173,14 +174,16 @@ fn a_busy_process_is_confirmed_too() {
         let memory = ProcessMemory::new(target.pid());
         let mut failures: HashMap<&str, u32> = HashMap::new();
         let runs = 200;
+        let started = Instant::now();
         for _ in 0..runs {
             if let Err(unfit) = derive(&binary, &memory, bias) {
                 *failures.entry(unfit.name()).or_default() += 1;
             }
         }
         println!(
-            "busy: {}: {runs} derivations, failures {failures:?}",
-            interpreter.name
+            "busy: {}: {runs} derivations, {:?} each, failures {failures:?}",
+            interpreter.name,
+            started.elapsed() / runs
         );
         assert!(
             failures.values().sum::<u32>() * 20 <= runs,
