@@ -1,19 +1,23 @@
 //! From the parts of an ELF file to its table.
 
+use agent_common::row::RULE_NONE;
 use agent_common::step::Rule;
 use gimli::{BaseAddresses, DebugFrame, EhFrame};
 
-use super::assembly::Assembly;
 use super::elf::Header;
-use super::frames::{Entry, Frames};
+use super::frames::{Frames, places};
+use super::functions::Functions;
 use super::segments::{Segment, Segments};
 use super::sources::{self, Extent, slice};
 use super::spans::{Source, Span, flatten, overlay};
-use super::table::Table;
+use super::table::{Builder, Table};
 use super::{UnwindError, stubs};
 
 /// Bytes that the entry function has if nothing says its size: `_start` is short.
 const ENTRY_SIZE: u64 = 64;
+/// Compilers begin functions at multiples of this and fill the space before them, which is never
+/// executed: its rows would be one in ten.
+const ALIGNMENT: u64 = 16;
 
 /// `vdso`: the file is the kernel's image, in which signal handlers return.
 pub(super) fn build(header: &Header, vdso: bool) -> Result<Table, UnwindError> {
@@ -27,32 +31,28 @@ pub(super) fn build(header: &Header, vdso: bool) -> Result<Table, UnwindError> {
         return Err(UnwindError::NoFrames);
     }
 
-    let mut eh_frame = eh_frame.as_ref().map(|source| {
-        let mut section = EhFrame::from(slice(source.data));
+    let mut functions = Functions::new(&segments);
+    let mut spans = Vec::new();
+    if let Some(source) = eh_frame {
+        let data = source.data;
+        let mut section = EhFrame::from(slice(data));
         section.set_address_size(8);
         section.set_vendor(header.machine.vendor());
-        (Frames::new(header.machine, section, source.data, &source.bases), &source.extent)
-    });
-    let absolute = BaseAddresses::default();
-    let mut debug_frame = debug_frame.as_deref().map(|data| {
+        let mut frames = Frames::new(header.machine, section, data, &source.bases);
+        spans = flatten(match source.extent {
+            Extent::Section => functions.read(&mut frames, places(data, false))?,
+            Extent::Terminated => functions.read(&mut frames, places(data, true))?,
+            Extent::Places(places) => functions.read(&mut frames, places.into_iter())?,
+        });
+    }
+    if let Some(data) = &debug_frame {
         let mut section = DebugFrame::from(slice(data));
         section.set_address_size(8);
         section.set_vendor(header.machine.vendor());
-        Frames::new(header.machine, section, data, &absolute)
-    });
-
-    let mut spans = Vec::new();
-    if let Some((frames, extent)) = &mut eh_frame {
-        let entries = match extent {
-            Extent::Section => frames.scan(false)?,
-            Extent::Terminated => frames.scan(true)?,
-            Extent::Places(places) => frames.read(places)?,
-        };
-        spans = place(&segments, entries, Source::EhFrame);
-    }
-    if let Some(frames) = &mut debug_frame {
-        let entries = frames.scan(false)?;
-        spans = overlay(spans, place(&segments, entries, Source::DebugFrame));
+        let absolute = BaseAddresses::default();
+        let mut frames = Frames::new(header.machine, section, data, &absolute);
+        let found = functions.read(&mut frames, places(data, false))?;
+        spans = overlay(spans, flatten(found));
     }
     spans = overlay(spans, stubs::linkage(header, &segments));
     if vdso {
@@ -61,24 +61,7 @@ pub(super) fn build(header: &Header, vdso: bool) -> Result<Table, UnwindError> {
     if let Some(entry) = header.entry() {
         end_at(&segments, entry, &mut spans);
     }
-    let eh_frame = eh_frame.map(|(frames, _)| frames);
-    Assembly::new(&segments, eh_frame, debug_frame).table(&spans)
-}
-
-/// Where in the file the functions are: sorted, without overlaps, and only what is code.
-fn place(segments: &Segments, entries: Vec<Entry>, source: fn(usize) -> Source) -> Vec<Span> {
-    let mut spans = Vec::with_capacity(entries.len());
-    for Entry { svma, size, at } in entries {
-        if let Some((segment, start)) = segments.code(svma) {
-            let end = start + size.min(end_of(segment) - start);
-            spans.push(Span { start, end, source: source(at) });
-        }
-    }
-    flatten(spans)
-}
-
-fn end_of(segment: &Segment) -> u64 {
-    segment.offset + segment.size
+    assemble(&spans, functions)
 }
 
 /// Makes the function at `entry` (an svma) the outermost one.
@@ -96,9 +79,38 @@ fn end_at(segments: &Segments, entry: u64, spans: &mut Vec<Span>) {
             }
         }
         later => {
-            let limit = later.map_or(u64::MAX, |span| span.start).min(end_of(segment));
-            let span = Span { start, end: limit.min(start + ENTRY_SIZE), source: end };
+            let limit = later
+                .map_or(u64::MAX, |span| span.start)
+                .min(end_of(segment));
+            let span = Span {
+                start,
+                end: limit.min(start + ENTRY_SIZE),
+                source: end,
+            };
             spans.insert(next, span);
         }
     }
+}
+
+fn end_of(segment: &Segment) -> u64 {
+    segment.offset + segment.size
+}
+
+/// Writes the rows of all spans, one behind the other.
+fn assemble(spans: &[Span], mut functions: Functions) -> Result<Table, UnwindError> {
+    let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+        return Err(UnwindError::NoFrames);
+    };
+    let expected = functions.len() + spans.len();
+    let mut builder = Builder::new(first.start, last.end, expected)?;
+    let mut end = first.start;
+    for span in spans {
+        let padding = span.start - end < ALIGNMENT && span.start.is_multiple_of(ALIGNMENT);
+        if end < span.start && !padding {
+            builder.push(end, RULE_NONE)?;
+        }
+        functions.write(span, &mut builder)?;
+        end = span.end;
+    }
+    builder.finish(end, functions.rules.into_vec())
 }

@@ -22,6 +22,8 @@ const DF_1_PIE: u64 = 0x0800_0000;
 
 /// Most bytes that a compressed section may unpack to.
 const LARGEST_SECTION: u64 = 512 << 20;
+/// Most bytes that a compressed byte may unpack to. Unwind information shrinks to a tenth at best.
+const LARGEST_RATIO: u64 = 100;
 /// Most section headers that are looked at; a linked file has a few dozen.
 const MOST_SECTIONS: u64 = 1 << 16;
 
@@ -85,7 +87,9 @@ impl<'a> Header<'a> {
     }
 
     pub fn section(&self, name: &str) -> Option<&Section<'a>> {
-        self.sections.iter().find(|section| section.name == name.as_bytes())
+        self.sections
+            .iter()
+            .find(|section| section.name == name.as_bytes())
     }
 
     /// Bytes of a section, unpacked if need be. None if they are not in the file or are broken.
@@ -104,10 +108,17 @@ impl<'a> Header<'a> {
             _ => return None,
         };
         let uncompressed_size = u64_at(header, 8);
-        if uncompressed_size > LARGEST_SECTION {
+        // That much is taken, and may be touched, before the data proves to be worth it.
+        if uncompressed_size > LARGEST_SECTION.min(data.len() as u64 * LARGEST_RATIO) {
             return None;
         }
-        CompressedData { format, data, uncompressed_size }.decompress().ok()
+        CompressedData {
+            format,
+            data,
+            uncompressed_size,
+        }
+        .decompress()
+        .ok()
     }
 
     /// Svma of the first instruction of a process: of a program, or of the dynamic loader.
@@ -125,13 +136,16 @@ impl<'a> Header<'a> {
     /// Whether the dynamic section says that this is a position-independent program. A static one
     /// has no other sign of it.
     fn is_pie(&self) -> bool {
-        let dynamic = self.programs.iter().find(|program| program.kind == PT_DYNAMIC);
+        let dynamic = self
+            .programs
+            .iter()
+            .find(|program| program.kind == PT_DYNAMIC);
         let data = dynamic.and_then(|found| bytes(self.file, found.offset, found.file_size));
         let (entries, _) = data.unwrap_or_default().as_chunks::<16>();
         let entry = entries.iter().take_while(|entry| u64_at(*entry, 0) != 0);
-        entry.into_iter().any(|entry| {
-            u64_at(entry, 0) == DT_FLAGS_1 && u64_at(entry, 8) & DF_1_PIE != 0
-        })
+        entry
+            .into_iter()
+            .any(|entry| u64_at(entry, 0) == DT_FLAGS_1 && u64_at(entry, 8) & DF_1_PIE != 0)
     }
 }
 
@@ -175,7 +189,9 @@ fn sections<'a>(file: &'a [u8], header: &[u8]) -> Option<Vec<Section<'a>>> {
         return None;
     }
     let table = bytes(file, start, count * size as u64)?;
-    let names = table.get((names as usize).checked_mul(size)?..)?.get(..size)?;
+    let names = table
+        .get((names as usize).checked_mul(size)?..)?
+        .get(..size)?;
     let names = bytes(file, u64_at(names, 24), u64_at(names, 32)).unwrap_or_default();
     let section = |entry: &[u8]| Section {
         name: name(names, u32_at(entry, 0)),

@@ -14,11 +14,19 @@ const LIT31: u8 = 0x4f;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expression {
     /// register + offset
-    Value { register: Register, offset: i64 },
+    Value {
+        register: Register,
+        offset: i64,
+    },
     /// *(register + offset)
-    Deref { register: Register, offset: i64 },
+    Deref {
+        register: Register,
+        offset: i64,
+    },
     /// x86_64 linkage table entry: rsp + 8, and 8 more where (rip & 15) >= `pushed_from`.
-    Plt { pushed_from: u8 },
+    Plt {
+        pushed_from: u8,
+    },
     Other,
 }
 
@@ -52,9 +60,19 @@ fn register_and_offset(rest: &mut EndianSlice<LittleEndian>) -> Option<(Register
 /// entry's push ends 11 bytes in, or elsewhere in other kinds of tables.
 fn plt(bytes: &[u8]) -> Option<u8> {
     match *bytes {
-        [0x77, 8, 0x80, 0, 0x3f, 0x1a, literal @ LIT0..=LIT31, 0x2a, 0x33, 0x24, 0x22] => {
-            Some(literal - LIT0)
-        }
+        [
+            0x77,
+            8,
+            0x80,
+            0,
+            0x3f,
+            0x1a,
+            literal @ LIT0..=LIT31,
+            0x2a,
+            0x33,
+            0x24,
+            0x22,
+        ] => Some(literal - LIT0),
         _ => None,
     }
 }

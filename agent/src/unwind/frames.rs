@@ -16,24 +16,11 @@ use super::{Machine, UnwindError};
 
 pub(super) type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// Most functions in one section: 130,000 were seen, and each takes 56 bytes for a while.
-const MOST_FUNCTIONS: usize = 4 << 20;
 /// Most common entries that are kept; .debug_frame has one a source file.
 const MOST_COMMON: usize = 1 << 14;
 /// Bytes of entries that may be read for one byte of section; a section as compilers write it
 /// needs 2.
 const MOST_WORK: usize = 32;
-
-/// A function's entry, as found in the section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// Svma of its first byte.
-    pub svma: u64,
-    /// Bytes.
-    pub size: u64,
-    /// Where its entry begins in the section.
-    pub at: usize,
-}
 
 /// What functions have in common, read and executed once.
 pub(super) struct Common<'a> {
@@ -42,11 +29,8 @@ pub(super) struct Common<'a> {
     pub initial: State,
 }
 
-/// A function's entry that was read.
-pub(super) struct Function<'a> {
-    pub common: Rc<Common<'a>>,
-    pub fde: FrameDescriptionEntry<Slice<'a>>,
-}
+/// A function's entry that was read, and what it has in common with others.
+pub(super) type Function<'a> = (Rc<Common<'a>>, FrameDescriptionEntry<Slice<'a>>);
 
 /// `.eh_frame` or `.debug_frame`, with the addresses that its pointers count from.
 pub(super) struct Frames<'a, S> {
@@ -65,48 +49,15 @@ pub(super) struct Frames<'a, S> {
 impl<'a, S: UnwindSection<Slice<'a>>> Frames<'a, S> {
     pub fn new(machine: Machine, section: S, data: &'a [u8], bases: &'a BaseAddresses) -> Self {
         let work = data.len().saturating_mul(MOST_WORK);
-        Self { section, data, bases, machine, common: HashMap::new(), last: None, work }
-    }
-
-    /// The section's functions, by walking over its entries. `terminated`: up to an entry without
-    /// length. Where the section's end is known, such entries in the middle mean nothing: an object
-    /// file brought one along, and readers that use `.eh_frame_hdr` never notice it.
-    pub fn scan(&mut self, terminated: bool) -> Result<Vec<Entry>, UnwindError> {
-        let mut found = Vec::new();
-        let mut at = 0;
-        while let Some((size, body)) = entry_size(self.data, at) {
-            if body == 0 && terminated {
-                break;
-            }
-            if body != 0 {
-                self.collect(at, &mut found)?;
-            }
-            at += size;
+        Self {
+            section,
+            data,
+            bases,
+            machine,
+            common: HashMap::new(),
+            last: None,
+            work,
         }
-        Ok(found)
-    }
-
-    /// The functions whose entries begin at `places`.
-    pub fn read(&mut self, places: &[usize]) -> Result<Vec<Entry>, UnwindError> {
-        let mut found = Vec::new();
-        for &at in places {
-            self.collect(at, &mut found)?;
-        }
-        Ok(found)
-    }
-
-    fn collect(&mut self, at: usize, found: &mut Vec<Entry>) -> Result<(), UnwindError> {
-        let Some(Function { fde, .. }) = self.function(at)? else {
-            return Ok(());
-        };
-        if found.len() == MOST_FUNCTIONS {
-            return Err(UnwindError::TooComplex);
-        }
-        // Svma 0 is never code: functions that the linker threw away keep entries like that.
-        if fde.initial_address() != 0 && fde.len() != 0 {
-            found.push(Entry { svma: fde.initial_address(), size: fde.len(), at });
-        }
-        Ok(())
     }
 
     /// The function whose entry begins at `at`; none if there is something else, or nothing that
@@ -127,12 +78,15 @@ impl<'a, S: UnwindSection<Slice<'a>>> Frames<'a, S> {
             }
         };
         let fde = partial.parse(|_, _, _| Ok(common.cie.clone()));
-        Ok(fde.ok().map(|fde| Function { common, fde }))
+        Ok(fde.ok().map(|fde| (common, fde)))
     }
 
     /// Takes `bytes` from what may still be read.
     pub fn spend(&mut self, bytes: usize) -> Result<(), UnwindError> {
-        self.work = self.work.checked_sub(bytes).ok_or(UnwindError::TooComplex)?;
+        self.work = self
+            .work
+            .checked_sub(bytes)
+            .ok_or(UnwindError::TooComplex)?;
         Ok(())
     }
 
@@ -155,11 +109,28 @@ impl<'a, S: UnwindSection<Slice<'a>>> Frames<'a, S> {
             };
             let instructions = cie.instructions(&self.section, self.bases);
             let initial = State::initial(&terms, instructions).ok()?;
-            Some(Rc::new(Common { cie, terms, initial }))
+            Some(Rc::new(Common {
+                cie,
+                terms,
+                initial,
+            }))
         });
         self.common.insert(place, common.clone());
         Ok(common)
     }
+}
+
+/// Places of a section's entries, one behind the other. `terminated`: up to an entry without length.
+/// Where the section's end is known, such entries in the middle mean nothing: an object file
+/// brought one along, and readers that use `.eh_frame_hdr` never notice it.
+pub(super) fn places(data: &[u8], terminated: bool) -> impl Iterator<Item = usize> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let at = next;
+        let (size, body) = entry_size(data, at)?;
+        next += size;
+        (body != 0 || !terminated).then_some(at)
+    })
 }
 
 /// Bytes of the entry at `at` with its length field, and without it (0: a terminator). None at the

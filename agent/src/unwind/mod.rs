@@ -2,23 +2,24 @@
 //! room is known.
 //!
 //! ```text
-//! elf, segments      headers; where file offsets and svmas meet
-//!   └─ sources       where .eh_frame and .debug_frame are
-//!        └─ frames   their functions and their programs
-//!             └─ spans, stubs   which function describes which bytes; code that nothing describes
-//!                  └─ assembly  every row of `program` through `rule` into `rules` and `table`
-//! walk               a whole stack by such rules, for samples that came before their rows
+//! elf, segments       headers; where file offsets and svmas meet
+//!   └─ sources        where .eh_frame and .debug_frame are
+//!        └─ frames    their entries, one function's at a time
+//!             └─ functions    every row of `program` through `rule` into `rules`
+//!                  └─ spans, stubs   which function has which bytes; code that nothing describes
+//!                       └─ table     sorted rows and their index
+//! walk                a whole stack by such rules, for samples that came before their rows
 //! ```
 //!
 //! Everything that is read is the file's own claim. Sums are checked, sizes and work are capped,
 //! and what cannot be said by a rule becomes no rule.
 
-mod assembly;
 mod build;
 mod elf;
 mod error;
 mod expression;
 mod frames;
+mod functions;
 mod machine;
 mod program;
 mod rule;
@@ -28,11 +29,13 @@ mod sources;
 mod spans;
 mod stubs;
 mod table;
+mod walk;
 
 pub use error::UnwindError;
 pub use machine::Machine;
 pub use segments::{Segment, Segments};
 pub use table::Table;
+pub use walk::{Place, Space, StackSlice, Walk, walk};
 
 use elf::Header;
 
@@ -53,3 +56,6 @@ pub fn build_vdso(image: &[u8]) -> Result<Table, UnwindError> {
 pub fn machine(file: &[u8]) -> Result<Machine, UnwindError> {
     Ok(Header::parse(file)?.machine)
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,8 +60,7 @@ pub(super) struct Terms {
     pub data_alignment: i64,
 }
 
-pub(super) type Instructions<'a> =
-    CallFrameInstructionIter<'a, EndianSlice<'a, LittleEndian>>;
+pub(super) type Instructions<'a> = CallFrameInstructionIter<'a, EndianSlice<'a, LittleEndian>>;
 
 /// How far a row's columns differ from the row before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,7 +97,10 @@ pub(super) struct Broken;
 
 impl State {
     const EMPTY: Self = Self {
-        cfa: Cfa::Register { register: Register(0), offset: 0 },
+        cfa: Cfa::Register {
+            register: Register(0),
+            offset: 0,
+        },
         sp: Column::Unspecified,
         fp: Column::Unspecified,
         ra: Column::Unspecified,
@@ -141,7 +143,15 @@ impl<'a, 'p> Program<'a, 'p> {
         remembered: &'p mut Vec<State>,
     ) -> Self {
         remembered.clear();
-        Self { terms, instructions, state: initial, initial, remembered, svma: start, end }
+        Self {
+            terms,
+            instructions,
+            state: initial,
+            initial,
+            remembered,
+            svma: start,
+            end,
+        }
     }
 
     /// Runs up to the end of the next row, which `state` then describes. `None`: that was the
@@ -154,7 +164,8 @@ impl<'a, 'p> Program<'a, 'p> {
             let next = match &self.instructions.next() {
                 Ok(Some(CallFrameInstruction::AdvanceLoc { delta })) => {
                     let step = (*delta as u64).checked_mul(self.terms.code_alignment);
-                    step.and_then(|step| self.svma.checked_add(step)).ok_or(Broken)?
+                    step.and_then(|step| self.svma.checked_add(step))
+                        .ok_or(Broken)?
                 }
                 Ok(Some(CallFrameInstruction::SetLoc { address })) if *address >= self.svma => {
                     *address
@@ -173,7 +184,10 @@ impl<'a, 'p> Program<'a, 'p> {
         }
         let last = self.svma < self.end;
         self.svma = self.end;
-        Ok(last.then_some(Row { end: self.end, change }))
+        Ok(last.then_some(Row {
+            end: self.end,
+            change,
+        }))
     }
 
     /// What may have changed.
@@ -182,11 +196,20 @@ impl<'a, 'p> Program<'a, 'p> {
         let factored = |offset: i64| offset.wrapping_mul(self.terms.data_alignment);
         let (register, column) = match *instruction {
             I::DefCfa { register, offset } => {
-                self.state.cfa = Cfa::Register { register, offset: offset as i64 };
+                self.state.cfa = Cfa::Register {
+                    register,
+                    offset: offset as i64,
+                };
                 return Ok(Change::Any);
             }
-            I::DefCfaSf { register, factored_offset } => {
-                self.state.cfa = Cfa::Register { register, offset: factored(factored_offset) };
+            I::DefCfaSf {
+                register,
+                factored_offset,
+            } => {
+                self.state.cfa = Cfa::Register {
+                    register,
+                    offset: factored(factored_offset),
+                };
                 return Ok(Change::Any);
             }
             I::DefCfaRegister { register: new } => {
@@ -221,22 +244,33 @@ impl<'a, 'p> Program<'a, 'p> {
             I::SetLoc { .. } | I::AdvanceLoc { .. } => return Err(Broken),
             I::Undefined { register } => (register, Column::Undefined),
             I::SameValue { register } => (register, Column::Same),
-            I::Offset { register, factored_offset } => {
-                (register, Column::Offset(factored(factored_offset as i64)))
-            }
-            I::OffsetExtendedSf { register, factored_offset } => {
-                (register, Column::Offset(factored(factored_offset)))
-            }
-            I::ValOffset { register, factored_offset } => {
-                (register, Column::ValueOffset(factored(factored_offset as i64)))
-            }
-            I::ValOffsetSf { register, factored_offset } => {
-                (register, Column::ValueOffset(factored(factored_offset)))
-            }
-            I::Register { dest_register, src_register } => {
-                (dest_register, Column::Register(src_register))
-            }
-            I::Expression { register, expression } => (register, Column::Expression(expression)),
+            I::Offset {
+                register,
+                factored_offset,
+            } => (register, Column::Offset(factored(factored_offset as i64))),
+            I::OffsetExtendedSf {
+                register,
+                factored_offset,
+            } => (register, Column::Offset(factored(factored_offset))),
+            I::ValOffset {
+                register,
+                factored_offset,
+            } => (
+                register,
+                Column::ValueOffset(factored(factored_offset as i64)),
+            ),
+            I::ValOffsetSf {
+                register,
+                factored_offset,
+            } => (register, Column::ValueOffset(factored(factored_offset))),
+            I::Register {
+                dest_register,
+                src_register,
+            } => (dest_register, Column::Register(src_register)),
+            I::Expression {
+                register,
+                expression,
+            } => (register, Column::Expression(expression)),
             I::ValExpression { register, .. } => (register, Column::ValueExpression),
             I::Restore { register } => {
                 let mut initial = self.initial;

@@ -201,5 +201,7 @@ impl Translator<'_> {
 
 /// Number of a register that the walker can be asked for.
 fn walkable(register: Register) -> Option<u8> {
-    u8::try_from(register.0).ok().filter(|&number| (number as usize) < REGISTERS)
+    u8::try_from(register.0)
+        .ok()
+        .filter(|&number| (number as usize) < REGISTERS)
 }

@@ -65,7 +65,10 @@ impl Rules {
 fn words(rule: &Rule) -> [u64; 2] {
     let kinds = u32::from_le_bytes([rule.cfa, rule.fp, rule.ra, rule.register]);
     let pair = |high: i32, low: u32| (high as u32 as u64) << 32 | low as u64;
-    [pair(rule.cfa_offset, kinds), pair(rule.fp_offset, rule.ra_offset as u32)]
+    [
+        pair(rule.cfa_offset, kinds),
+        pair(rule.fp_offset, rule.ra_offset as u32),
+    ]
 }
 
 /// Where a rule is looked for first.

@@ -55,7 +55,10 @@ impl Segments {
                 executable: program.executable,
             })
         };
-        let loads = header.programs.iter().filter(|program| program.kind == PT_LOAD);
+        let loads = header
+            .programs
+            .iter()
+            .filter(|program| program.kind == PT_LOAD);
         Self(loads.filter_map(mapped).take(MOST).collect())
     }
 
@@ -70,14 +73,17 @@ impl Segments {
 
     /// The executable segment that holds an svma, and the svma's file offset.
     pub(super) fn code(&self, svma: u64) -> Option<(&Segment, u64)> {
-        self.executable().find_map(|segment| Some((segment, segment.offset_of(svma)?)))
+        self.executable()
+            .find_map(|segment| Some((segment, segment.offset_of(svma)?)))
     }
 
     /// Svma of a byte of the file. Where two segments share a page of the file, the executable one
     /// is meant: offsets are those of code.
     pub fn svma_of(&self, offset: u64) -> Option<u64> {
         let rest = self.0.iter().filter(|segment| !segment.executable);
-        self.executable().chain(rest).find_map(|segment| segment.svma_of(offset))
+        self.executable()
+            .chain(rest)
+            .find_map(|segment| segment.svma_of(offset))
     }
 
     /// File offset of an svma; none where the file has no byte for it (zeroed data, no segment).

@@ -25,16 +25,15 @@ pub(super) enum Extent {
 }
 
 /// `.eh_frame` by its section header, or else through `.eh_frame_hdr`, which the loader needs too.
-pub(super) fn eh_frame<'a>(
-    header: &Header<'a>,
-    segments: &Segments,
-) -> Option<EhFrameSource<'a>> {
+pub(super) fn eh_frame<'a>(header: &Header<'a>, segments: &Segments) -> Option<EhFrameSource<'a>> {
     by_section(header).or_else(|| by_program_header(header, segments))
 }
 
 /// `.debug_frame`, unpacked.
 pub(super) fn debug_frame<'a>(header: &Header<'a>) -> Option<Cow<'a, [u8]>> {
-    header.data(header.section(".debug_frame")?).filter(|data| !data.is_empty())
+    header
+        .data(header.section(".debug_frame")?)
+        .filter(|data| !data.is_empty())
 }
 
 fn by_section<'a>(header: &Header<'a>) -> Option<EhFrameSource<'a>> {
@@ -44,16 +43,25 @@ fn by_section<'a>(header: &Header<'a>) -> Option<EhFrameSource<'a>> {
         return None;
     };
     let bases = bases(header).set_eh_frame(section.svma);
-    (!data.is_empty()).then_some(EhFrameSource { data, bases, extent: Extent::Section })
+    (!data.is_empty()).then_some(EhFrameSource {
+        data,
+        bases,
+        extent: Extent::Section,
+    })
 }
 
 fn by_program_header<'a>(header: &Header<'a>, segments: &Segments) -> Option<EhFrameSource<'a>> {
-    let program = header.programs.iter().find(|program| program.kind == PT_GNU_EH_FRAME)?;
+    let program = header
+        .programs
+        .iter()
+        .find(|program| program.kind == PT_GNU_EH_FRAME)?;
     let hdr = bytes(header.file, program.offset, program.file_size)?;
     let bases = bases(header).set_eh_frame_hdr(program.svma);
     let hdr = EhFrameHdr::new(hdr, LittleEndian).parse(&bases, 8).ok()?;
     let start = direct(hdr.eh_frame_ptr())?;
-    let segment = segments.iter().find(|segment| segment.offset_of(start).is_some())?;
+    let segment = segments
+        .iter()
+        .find(|segment| segment.offset_of(start).is_some())?;
     let into = start - segment.svma;
     let data = bytes(header.file, segment.offset + into, segment.size - into)?;
     let extent = match hdr.table() {
@@ -64,12 +72,20 @@ fn by_program_header<'a>(header: &Header<'a>, segments: &Segments) -> Option<EhF
             // A broken table ends where it breaks.
             while let Ok(Some((_, place))) = rows.next() {
                 let place = direct(place).and_then(|place| place.checked_sub(start));
-                places.extend(place.filter(|place| *place < data.len() as u64).map(|at| at as usize));
+                places.extend(
+                    place
+                        .filter(|place| *place < data.len() as u64)
+                        .map(|at| at as usize),
+                );
             }
             Extent::Places(places)
         }
     };
-    Some(EhFrameSource { data, bases: bases.set_eh_frame(start), extent })
+    Some(EhFrameSource {
+        data,
+        bases: bases.set_eh_frame(start),
+        extent,
+    })
 }
 
 fn direct(pointer: Pointer) -> Option<u64> {

@@ -5,10 +5,8 @@ use agent_common::step::Rule;
 /// Where a span's rows come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// The entry at this place of `.eh_frame`.
-    EhFrame(usize),
-    /// The entry at this place of `.debug_frame`.
-    DebugFrame(usize),
+    /// The function with this number.
+    Function(u32),
     /// One rule for all of it.
     Fixed(&'static Rule),
 }
@@ -26,7 +24,9 @@ pub(super) struct Span {
 pub(super) fn flatten(mut functions: Vec<Span>) -> Vec<Span> {
     functions.sort_by_key(|function| function.start);
     functions.dedup_by_key(|function| function.start);
-    let disjoint = functions.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    let disjoint = functions
+        .windows(2)
+        .all(|pair| pair[0].end <= pair[1].start);
     if disjoint {
         return functions;
     }
@@ -42,7 +42,11 @@ pub(super) fn flatten(mut functions: Vec<Span>) -> Vec<Span> {
         {
             let end = top.end.min(next);
             if at < end {
-                spans.push(Span { start: at, end, ..*top });
+                spans.push(Span {
+                    start: at,
+                    end,
+                    ..*top
+                });
                 at = end;
             }
             if top.end <= at {
@@ -64,13 +68,19 @@ pub(super) fn overlay(first: Vec<Span>, second: Vec<Span>) -> Vec<Span> {
     }
     let mut spans = Vec::with_capacity(first.len() + second.len());
     let mut taken = first.into_iter().peekable();
+    let mut free = 0;
     for span in second {
-        let mut start = span.start;
+        let mut start = span.start.max(free);
         while let Some(next) = taken.next_if(|next| next.start < span.end) {
             if start < next.start {
-                spans.push(Span { start, end: next.start, ..span });
+                spans.push(Span {
+                    start,
+                    end: next.start,
+                    ..span
+                });
             }
-            start = start.max(next.end);
+            free = next.end;
+            start = start.max(free);
             spans.push(next);
         }
         if start < span.end {

@@ -14,9 +14,17 @@ static X86_64_FIRST: Rule = pushed(16);
 /// … and behind its own push.
 static X86_64_FIRST_PUSHED: Rule = pushed(24);
 /// `jmp`, `push` (up to byte 11), `jmp`.
-static X86_64_LAZY: Rule = Rule { cfa: cfa::PLT, cfa_offset: 11, ..pushed(0) };
+static X86_64_LAZY: Rule = Rule {
+    cfa: cfa::PLT,
+    cfa_offset: 11,
+    ..pushed(0)
+};
 /// `endbr64`, `push` (up to byte 9), `jmp`.
-static X86_64_LAZY_IBT: Rule = Rule { cfa: cfa::PLT, cfa_offset: 9, ..pushed(0) };
+static X86_64_LAZY_IBT: Rule = Rule {
+    cfa: cfa::PLT,
+    cfa_offset: 9,
+    ..pushed(0)
+};
 /// Linkage table entries on aarch64 leave stack and link register alone.
 static AARCH64_ENTERED: Rule = Rule {
     cfa: cfa::SP,
@@ -62,7 +70,9 @@ pub(super) fn linkage(header: &Header, segments: &Segments) -> Vec<Span> {
         let Some(section) = header.section(name) else {
             continue;
         };
-        let executable = segments.executable().find(|s| s.svma_of(section.offset).is_some());
+        let executable = segments
+            .executable()
+            .find(|s| s.svma_of(section.offset).is_some());
         let Some(segment) = executable.filter(|s| s.svma_of(section.offset) == Some(section.svma))
         else {
             continue;
@@ -71,7 +81,11 @@ pub(super) fn linkage(header: &Header, segments: &Segments) -> Vec<Span> {
         let end = start + section.size.min(segment.offset + segment.size - start);
         let mut add = |start: u64, end: u64, rule| {
             if start < end {
-                spans.push(Span { start, end, source: Source::Fixed(rule) });
+                spans.push(Span {
+                    start,
+                    end,
+                    source: Source::Fixed(rule),
+                });
             }
         };
         match (header.machine, name) {
@@ -107,12 +121,20 @@ pub(super) fn trampolines(header: &Header, segments: &Segments) -> Vec<Span> {
     }
     for segment in segments.executable() {
         let code = bytes(header.file, segment.offset, segment.size).unwrap_or_default();
-        for (at, _) in code.windows(8).enumerate().filter(|(_, window)| *window == CODE) {
+        for (at, _) in code
+            .windows(8)
+            .enumerate()
+            .filter(|(_, window)| *window == CODE)
+        {
             let start = segment.offset + at as u64;
             // The handler "returns" to the first instruction, so its caller is looked up before
             // it: at the nop that the kernel put there for that very reason.
             let (start, end) = (start.saturating_sub(4).max(segment.offset), start + 8);
-            spans.push(Span { start, end, source: Source::Fixed(&AARCH64_SIGNAL) });
+            spans.push(Span {
+                start,
+                end,
+                source: Source::Fixed(&AARCH64_SIGNAL),
+            });
         }
     }
     super::spans::flatten(spans)

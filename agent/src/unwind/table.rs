@@ -7,7 +7,7 @@ use agent_common::step::Rule;
 use super::UnwindError;
 
 /// Most rows of one file: 64 MiB. The largest library that was seen has 1.1 million.
-const MOST_ROWS: usize = 16 << 20;
+pub(super) const MOST_ROWS: usize = 16 << 20;
 /// Most bytes between a table's first and last row.
 const LARGEST: u64 = 1 << 32;
 
@@ -77,7 +77,12 @@ impl Builder {
         if page_start < start {
             rows.push(pack(page_start as u16, RULE_NONE));
         }
-        Ok(Self { first_page, index: vec![0], rows, last: RULE_NONE })
+        Ok(Self {
+            first_page,
+            index: vec![0],
+            rows,
+            last: RULE_NONE,
+        })
     }
 
     /// From `offset` on, rule `number` holds. Offsets must grow from call to call.
@@ -109,9 +114,15 @@ impl Builder {
             self.push(end, RULE_NONE)?;
         }
         let pages = (end.div_ceil(1 << PAGE_SHIFT) - self.first_page) as usize;
-        self.index.resize(pages + 1, self.rows.len().saturating_sub(1) as u32);
+        self.index
+            .resize(pages + 1, self.rows.len().saturating_sub(1) as u32);
         self.rows.shrink_to_fit();
         let first_page = self.first_page as u32;
-        Ok(Table { first_page, index: self.index, rows: self.rows, rules })
+        Ok(Table {
+            first_page,
+            index: self.index,
+            rows: self.rows,
+            rules,
+        })
     }
 }
