@@ -5,7 +5,6 @@ mod args;
 mod command;
 mod record;
 mod settings;
-mod temp_format;
 
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use super::args::{FormatArg, RecordArgs};
 use super::command::{self, Waiting};
 use super::settings::{Output, Settings};
 use crate::bpf::kernel::cgroup_subsystem;
-use super::temp_format as format;
+use crate::format;
 use crate::process::cgroup;
 use crate::process::{ProcessHandle, children};
 use crate::profile::Profile;
@@ -79,7 +79,7 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
         .context("the event loop could not be made")?;
     let (session, code) = runtime.block_on(record(session, &settings, child))?;
     let (profile, statistics) = session.finish(settings.view)?;
-    write(&args, &settings, &profile, &statistics)?;
+    write(&args, &settings, &profile)?;
     if let Some(path) = &args.stats_json {
         let text = serde_json::to_string_pretty(&statistics)?;
         fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))?;
@@ -175,16 +175,19 @@ fn write(
     args: &RecordArgs,
     settings: &Settings,
     profile: &Profile,
-    statistics: &Statistics,
 ) -> Result<()> {
     let options = format::Options {
         lines: args.lines,
         threads: args.threads,
+        inlines: !args.no_inlines,
         addresses: args.addresses,
     };
     let bytes = match settings.format {
         FormatArg::Folded => format::folded(profile, &options),
-        FormatArg::Flamegraph => format::flamegraph(profile, &options, statistics.total.samples)?,
+        FormatArg::Flamegraph => {
+            let caption = format::Caption::of(profile);
+            format::flamegraph(profile, &options, &caption)?
+        },
     };
     match &settings.output {
         Output::Stdout => io::stdout().write_all(&bytes).context("stdout can't be written")?,
