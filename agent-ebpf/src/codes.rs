@@ -75,7 +75,11 @@ fn send(scratch: &mut Scratch, offsets: &PythonOffsets, found: &PythonEntry) -> 
     let file = word(&scratch.object, offsets.code_filename);
     let table = word(&scratch.object, offsets.code_linetable);
     let code = &mut scratch.code;
-    code.header = Header { kind: kind::CODE, version: VERSION, size: size_of::<Code>() as u32 };
+    code.header = Header {
+        kind: kind::CODE,
+        version: VERSION,
+        size: size_of::<Code>() as u32,
+    };
     code.process = process;
     code.code = found.code;
     code.signature = found.signature;
@@ -117,7 +121,10 @@ fn read_text(object: &mut [u64; 36], text: &mut Text, address: u64, offsets: &Py
     let (data, width) = if text.state & ASCII != 0 {
         (offsets.unicode_ascii, 1)
     } else {
-        (offsets.unicode_compact, (text.state >> KIND_SHIFT & KIND_MASK) as u64)
+        (
+            offsets.unicode_compact,
+            (text.state >> KIND_SHIFT & KIND_MASK) as u64,
+        )
     };
     let mut bytes = text.length.wrapping_mul(width);
     if bytes > TEXT_BYTES as u64 || text.length > TEXT_BYTES as u64 {
@@ -141,7 +148,11 @@ fn send_lines(
         return true;
     }
     let size = word(&scratch.object, offsets.bytes_size);
-    let stored = hide(if size > LINETABLE_BYTES as u64 { LINETABLE_BYTES as u64 } else { size });
+    let stored = hide(if size > LINETABLE_BYTES as u64 {
+        LINETABLE_BYTES as u64
+    } else {
+        size
+    });
     if stored > LINETABLE_BYTES as u64 {
         return true;
     }
@@ -154,7 +165,11 @@ fn send_lines(
     }
     let bytes = size_of::<Lines>() as u64 + stored;
     lines.head = Lines {
-        header: Header { kind: kind::LINES, version: VERSION, size: bytes as u32 },
+        header: Header {
+            kind: kind::LINES,
+            version: VERSION,
+            size: bytes as u32,
+        },
         process: scratch.sample.process,
         code: found.code,
         signature: found.signature,
@@ -165,6 +180,11 @@ fn send_lines(
     let events = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: `lines` is at least as long.
     unsafe {
-        bpf_ringbuf_output(events, (&raw mut *lines).cast(), bytes, BPF_RB_NO_WAKEUP as u64) == 0
+        bpf_ringbuf_output(
+            events,
+            (&raw mut *lines).cast(),
+            bytes,
+            BPF_RB_NO_WAKEUP as u64,
+        ) == 0
     }
 }

@@ -9,9 +9,9 @@ use agent_common::counter::Counter;
 use agent_common::record::{DEFERRED_BYTES, Deferred, kind, section};
 use agent_common::stack::KERNEL_FRAMES;
 
-use crate::{emit, lifecycle};
 use crate::maps::{EVENTS, count};
 use crate::scratch::scratch;
+use crate::{emit, lifecycle};
 
 const PAGE: u64 = 4096;
 const PAGES: u64 = DEFERRED_BYTES as u64 / PAGE;
@@ -34,8 +34,13 @@ pub fn stage<C: EbpfContext>(_ctx: &C) -> u32 {
     scratch.sample.stack = scratch.sample.time | 1;
     if kernel != 0 && kernel <= KERNEL_FRAMES as u64 {
         let bytes = kernel * 8;
-        scratch.kernel_section.header =
-            emit::header(scratch, kind::DEFERRED_KERNEL, section::KERNEL, kernel as u16, bytes);
+        scratch.kernel_section.header = emit::header(
+            scratch,
+            kind::DEFERRED_KERNEL,
+            section::KERNEL,
+            kernel as u16,
+            bytes,
+        );
         let size = size_of::<agent_common::record::Stack>() as u64 + bytes;
         let events = (&raw const EVENTS).cast_mut().cast();
         // SAFETY: the section holds its head and KERNEL_FRAMES frames.

@@ -8,8 +8,8 @@ use agent_common::counter::Counter;
 use agent_common::record::{Header, Sample, Stack, VERSION, kind, section};
 use agent_common::stack::{KERNEL_FRAMES, NATIVE_FRAMES, NativeFrame, PYTHON_ENTRIES, PythonEntry};
 
-use crate::memory::hide;
 use crate::maps::{EVENTS, SENT, STACKS_SENT, count, epoch};
+use crate::memory::hide;
 use crate::scratch::{Scratch, scratch};
 use crate::{setting, stages};
 
@@ -87,7 +87,11 @@ pub fn mark_sent(stack: u64) {
 #[inline(always)]
 pub fn header(scratch: &Scratch, kind: u16, section: u16, count: u16, bytes: u64) -> Stack {
     Stack {
-        header: Header { kind, version: VERSION, size: size_of::<Stack>() as u32 + bytes as u32 },
+        header: Header {
+            kind,
+            version: VERSION,
+            size: size_of::<Stack>() as u32 + bytes as u32,
+        },
         stack: scratch.sample.stack,
         process: scratch.sample.process,
         shape: scratch.sample.shape,
@@ -104,27 +108,54 @@ fn send_body(scratch: &mut Scratch) -> bool {
     let shape = scratch.sample.shape;
     let kernel = shape.kernel as u64;
     if kernel != 0 && kernel <= KERNEL_FRAMES as u64 {
-        scratch.kernel_section.header =
-            header(scratch, kind::STACK, section::KERNEL, kernel as u16, kernel * 8);
-        if !output(&mut scratch.kernel_section, kernel * 8, KERNEL_FRAMES as u64 * 8) {
+        scratch.kernel_section.header = header(
+            scratch,
+            kind::STACK,
+            section::KERNEL,
+            kernel as u16,
+            kernel * 8,
+        );
+        if !output(
+            &mut scratch.kernel_section,
+            kernel * 8,
+            KERNEL_FRAMES as u64 * 8,
+        ) {
             return false;
         }
     }
     let native = shape.native as u64;
     let size = size_of::<NativeFrame>() as u64;
     if native != 0 && native <= NATIVE_FRAMES as u64 {
-        scratch.native_section.header =
-            header(scratch, kind::STACK, section::NATIVE, native as u16, native * size);
-        if !output(&mut scratch.native_section, native * size, NATIVE_FRAMES as u64 * size) {
+        scratch.native_section.header = header(
+            scratch,
+            kind::STACK,
+            section::NATIVE,
+            native as u16,
+            native * size,
+        );
+        if !output(
+            &mut scratch.native_section,
+            native * size,
+            NATIVE_FRAMES as u64 * size,
+        ) {
             return false;
         }
     }
     let python = shape.python as u64;
     let size = size_of::<PythonEntry>() as u64;
     if python != 0 && python <= PYTHON_ENTRIES as u64 {
-        scratch.python_section.header =
-            header(scratch, kind::STACK, section::PYTHON, python as u16, python * size);
-        if !output(&mut scratch.python_section, python * size, PYTHON_ENTRIES as u64 * size) {
+        scratch.python_section.header = header(
+            scratch,
+            kind::STACK,
+            section::PYTHON,
+            python as u16,
+            python * size,
+        );
+        if !output(
+            &mut scratch.python_section,
+            python * size,
+            PYTHON_ENTRIES as u64 * size,
+        ) {
             return false;
         }
     }
@@ -140,5 +171,12 @@ fn output<T>(section: &mut T, bytes: u64, most: u64) -> bool {
     }
     let events = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: the section holds its head and `most` bytes of frames.
-    unsafe { bpf_ringbuf_output(events, (&raw mut *section).cast(), size, BPF_RB_NO_WAKEUP as u64) == 0 }
+    unsafe {
+        bpf_ringbuf_output(
+            events,
+            (&raw mut *section).cast(),
+            size,
+            BPF_RB_NO_WAKEUP as u64,
+        ) == 0
+    }
 }

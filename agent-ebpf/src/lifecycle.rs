@@ -21,7 +21,10 @@ pub fn announce_thread(scratch: &Scratch, task: *const u8) {
     let process = scratch.sample.process;
     let thread = scratch.sample.thread;
     let mut hash = Hasher::new(epoch());
-    hash.push(process.start, (process.exec as u64) << 32 | process.pid as u64);
+    hash.push(
+        process.start,
+        (process.exec as u64) << 32 | process.pid as u64,
+    );
     hash.push(thread as u64, 0);
     let id = hash.finish();
     let Some(sent) = THREADS_SENT.get_ptr_mut(id as u32 & (SENT - 1)) else {
@@ -71,7 +74,10 @@ pub fn announce_file(scratch: &Scratch) {
     let unknown = &scratch.unknown;
     let mut hash = Hasher::new(0);
     hash.push(unknown.id.inode, unknown.id.device);
-    hash.push(unknown.id.change_seconds as u64, unknown.id.change_nanoseconds as u64);
+    hash.push(
+        unknown.id.change_seconds as u64,
+        unknown.id.change_nanoseconds as u64,
+    );
     let slot = hash.finish() as u32 >> 1 & (ANNOUNCED_SLOTS - 1);
     let Some(last) = ANNOUNCED.get_ptr_mut(slot) else {
         return;
@@ -133,7 +139,11 @@ pub fn fork(ctx: &RawTracePointContext) -> i32 {
         return 0;
     }
     let start = kernel_u64(child + kernel!(task_start_boottime) as u64).unwrap_or(0);
-    let filter = PidFilter { start: start / NS_PER_TICK, exec: wanted.exec, padding: 0 };
+    let filter = PidFilter {
+        start: start / NS_PER_TICK,
+        exec: wanted.exec,
+        padding: 0,
+    };
     let _ = PIDS.insert(&pid, filter, 0);
     0
 }

@@ -5,6 +5,10 @@
 #![no_main]
 // Inline assembly on this target is not stable yet; the compiler is pinned.
 #![feature(asm_experimental_arch)]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a key passed by value is copied to the stack, byte by byte"
+)]
 
 mod codes;
 mod defer;
@@ -65,21 +69,6 @@ pub fn on_fork(ctx: RawTracePointContext) -> i32 {
 fn panic(_: &core::panic::PanicInfo) -> ! {
     // Nothing that can panic is reachable: the verifier refuses an endless loop.
     loop {}
-}
-
-/// SHA-256 over the sources, put in by `cargo xtask ebpf` and compared by its `--check`.
-#[unsafe(link_section = ".strata.source_hash")]
-#[used]
-static SOURCE_HASH: [u8; 64] = source_hash();
-
-const fn source_hash() -> [u8; 64] {
-    match option_env!("STRATA_SOURCE_HASH") {
-        Some(hash) => match hash.as_bytes().first_chunk::<64>() {
-            Some(bytes) => *bytes,
-            None => [b'0'; 64],
-        },
-        None => [b'0'; 64],
-    }
 }
 
 #[unsafe(link_section = "license")]

@@ -9,7 +9,7 @@ use agent_common::executable::{Executable, FileId};
 use agent_common::filter::PidFilter;
 use agent_common::kernel::{Control, KernelOffsets, Settings};
 use agent_common::process::ProcessId;
-use agent_common::python::{ProcessPython, PYTHONS as PYTHON_SLOTS, PythonOffsets};
+use agent_common::python::{PYTHONS as PYTHON_SLOTS, ProcessPython, PythonOffsets};
 use agent_common::row::{RULES as RULE_SLOTS, SHARD_CELLS, SHARD_SHIFT, SHARDS};
 use agent_common::step::Rule;
 

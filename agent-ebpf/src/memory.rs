@@ -24,8 +24,7 @@ pub fn hide(value: u64) -> u64 {
 pub fn kernel_u64(address: u64) -> Option<u64> {
     let mut value = 0u64;
     // SAFETY: the helper checks the address and fails where it is bad.
-    let failed =
-        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 8, address as *const _) };
+    let failed = unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 8, address as *const _) };
     (failed == 0).then_some(value)
 }
 
@@ -33,8 +32,7 @@ pub fn kernel_u64(address: u64) -> Option<u64> {
 pub fn kernel_u32(address: u64) -> Option<u32> {
     let mut value = 0u32;
     // SAFETY: as above.
-    let failed =
-        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 4, address as *const _) };
+    let failed = unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 4, address as *const _) };
     (failed == 0).then_some(value)
 }
 
@@ -72,7 +70,11 @@ impl Window {
             ahead = 0;
         }
         // SAFETY: masked to the array's length.
-        Some(unsafe { *self.words.get_unchecked((ahead >> 3) as usize & (WINDOW / 8 - 1)) })
+        Some(unsafe {
+            *self
+                .words
+                .get_unchecked((ahead >> 3) as usize & (WINDOW / 8 - 1))
+        })
     }
 }
 

@@ -69,7 +69,10 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
 /// Where the current frame's code is: its place in memory.
 #[inline(always)]
 fn place(scratch: &Scratch) -> u64 {
-    scratch.frame.pc.wrapping_sub(scratch.frame.called as u64 & 1)
+    scratch
+        .frame
+        .pc
+        .wrapping_sub(scratch.frame.called as u64 & 1)
 }
 
 #[inline(always)]
@@ -99,7 +102,8 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
         return MAPPING_WANTED;
     }
     // Afresh, without what the comparisons taught the verifier about it.
-    let place = load(&raw const scratch.frame.pc).wrapping_sub(load(&raw const scratch.frame.called) as u64 & 1);
+    let place = load(&raw const scratch.frame.pc)
+        .wrapping_sub(load(&raw const scratch.frame.called) as u64 & 1);
     let mapping = &scratch.mappings[scratch.mapping as usize & (MAPPINGS - 1)];
     let executable = mapping.executable;
     let delta = mapping.delta;
@@ -107,16 +111,27 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
         return NativeEnd::UnknownExecutable as u32;
     }
     let offset = place.wrapping_add(delta);
-    let pointed = if scratch.frame.fp_known == BY_POINTER { FRAME_BY_POINTER } else { 0 };
+    let pointed = if scratch.frame.fp_known == BY_POINTER {
+        FRAME_BY_POINTER
+    } else {
+        0
+    };
     let interrupted = if called == 0 { FRAME_INTERRUPTED } else { 0 };
-    let frame = NativeFrame { offset, executable: executable.id, flags: pointed | interrupted };
+    let frame = NativeFrame {
+        offset,
+        executable: executable.id,
+        flags: pointed | interrupted,
+    };
     scratch.native_section.frames[depth & (NATIVE_FRAMES - 1)] = frame;
     scratch.hash.push_native(&frame);
     scratch.sample.shape.native = depth as u16 + 1;
     // Until the caller is known, everything above belongs to this frame.
     scratch.cfa[depth & (NATIVE_FRAMES - 1)] = u64::MAX;
 
-    let number = rule_number(&scratch.mappings[scratch.mapping as usize & (MAPPINGS - 1)].executable, offset);
+    let number = rule_number(
+        &scratch.mappings[scratch.mapping as usize & (MAPPINGS - 1)].executable,
+        offset,
+    );
     let outcome = if number == RULE_NONE {
         pointer_step(scratch)
     } else {
@@ -129,7 +144,13 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
             rule,
             &mut scratch.frame,
             |address| stack.read(address),
-            |number| if depth == 0 { task::register(registers, number) } else { None },
+            |number| {
+                if depth == 0 {
+                    task::register(registers, number)
+                } else {
+                    None
+                }
+            },
         );
         match outcome {
             Step::Caller => GO_ON,

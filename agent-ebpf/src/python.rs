@@ -26,7 +26,8 @@ const OLD_FRAME: u64 = 112;
 const NEW_FRAME: u64 = 80;
 /// Where a frame read alone lies in the window, in bytes.
 const ALONE: u64 = WINDOW as u64 + 256;
-/// Farthest byte offset of an instruction that is believed.
+/// Byte offsets of an instruction that are believed; before its first one a frame has not started.
+const SHORTEST_CODE: i64 = -16;
 const LONGEST_CODE: i64 = 1 << 26;
 
 const GO_ON: u32 = u32::MAX;
@@ -113,7 +114,9 @@ fn begin(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
 /// Address of the running thread's `PyThreadState`; 0: none.
 #[inline(always)]
 fn thread_state(scratch: &Scratch, offsets: &PythonOffsets) -> u64 {
-    let base = scratch.thread_pointer.wrapping_add(offsets.thread_base as i64 as u64);
+    let base = scratch
+        .thread_pointer
+        .wrapping_add(offsets.thread_base as i64 as u64);
     if offsets.thread == thread::STATIC_TLS {
         return user_u64(base).unwrap_or(0);
     }
@@ -122,7 +125,9 @@ fn thread_state(scratch: &Scratch, offsets: &PythonOffsets) -> u64 {
         known => known,
     };
     // Py_tss_t: int _is_initialized, pthread_key_t _key
-    let place = runtime.wrapping_add(offsets.key_offset as u64).wrapping_sub(4);
+    let place = runtime
+        .wrapping_add(offsets.key_offset as u64)
+        .wrapping_sub(4);
     let Some(key) = user_u64(place) else {
         return 0;
     };
@@ -204,7 +209,11 @@ fn one_frame(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let instruction = if is_new(offsets) {
         let first = code.wrapping_add(offsets.code_instructions as u64);
         let offset = stored.wrapping_sub(first) as i64;
-        if offset < -16 || offset > LONGEST_CODE { i32::MIN } else { offset as i32 }
+        if (SHORTEST_CODE..=LONGEST_CODE).contains(&offset) {
+            offset as i32
+        } else {
+            i32::MIN
+        }
     } else {
         let half = (offsets.frame_instruction as u64 & 4) * 8;
         ((stored >> half) as i32).wrapping_mul(offsets.instruction_scale as i32)
@@ -286,7 +295,15 @@ fn find_anchor(scratch: &mut Scratch) {
     }
     scratch.python.probe = scratch.python.cursor;
     scratch.python.anchor = 0;
-    push(scratch, &PythonEntry { code: 0, signature: 0, instruction: found, kind: entry::ANCHOR });
+    push(
+        scratch,
+        &PythonEntry {
+            code: 0,
+            signature: 0,
+            instruction: found,
+            kind: entry::ANCHOR,
+        },
+    );
 }
 
 /// Reads afresh each time: a value kept in a register splits the verifier's work at every

@@ -145,7 +145,9 @@ fn kernel_stack<C: EbpfContext>(ctx: &C, scratch: &mut Scratch) {
         if index >= count {
             break;
         }
-        scratch.hash.push_kernel(scratch.kernel_section.frames[index & 127]);
+        scratch
+            .hash
+            .push_kernel(scratch.kernel_section.frames[index & 127]);
     }
     scratch.sample.shape.kernel = count as u16;
 }

@@ -148,17 +148,29 @@ impl Scratch {
     /// Program counter, stack and frame pointer of the innermost user frame.
     #[inline(always)]
     pub fn registers_pc(&self) -> u64 {
-        self.registers[if kernel!(arm64) != 0 { arm::PC } else { x86::IP }]
+        self.registers[if kernel!(arm64) != 0 {
+            arm::PC
+        } else {
+            x86::IP
+        }]
     }
 
     #[inline(always)]
     pub fn registers_sp(&self) -> u64 {
-        self.registers[if kernel!(arm64) != 0 { arm::SP } else { x86::SP }]
+        self.registers[if kernel!(arm64) != 0 {
+            arm::SP
+        } else {
+            x86::SP
+        }]
     }
 
     #[inline(always)]
     pub fn registers_fp(&self) -> u64 {
-        self.registers[if kernel!(arm64) != 0 { arm::FP } else { x86::BP }]
+        self.registers[if kernel!(arm64) != 0 {
+            arm::FP
+        } else {
+            x86::BP
+        }]
     }
 }
 

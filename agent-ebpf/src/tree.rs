@@ -70,7 +70,11 @@ fn find_maple(node: &mut Node, root: u64, address: u64) -> u64 {
         };
         forget(&mut node[LAST], last);
         search(node, address);
-        let slots = if wide { maple::ARANGE_SLOTS } else { maple::RANGE_SLOTS };
+        let slots = if wide {
+            maple::ARANGE_SLOTS
+        } else {
+            maple::RANGE_SLOTS
+        };
         entry = node[(slots + forgotten(&node[SLOT]) as usize) & 31];
         if entry == 0 || kind <= maple::LEAF_64 {
             return entry;
