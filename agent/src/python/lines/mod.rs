@@ -34,9 +34,8 @@ fn runs<'a>(
 
 /// How much of a line table there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+enum Part {
     Whole,
-    /// Its first bytes alone: what they don't tell for certain has no line.
     Beginning,
 }
 
@@ -80,7 +79,16 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(version: Version, table: &[u8], first_line: i32, part: Part) -> Self {
+    pub fn new(version: Version, table: &[u8], first_line: i32) -> Self {
+        Self::of(version, table, first_line, Part::Whole)
+    }
+
+    /// Of the first bytes of a table: what they don't tell for certain has no line.
+    pub fn of_beginning(version: Version, table: &[u8], first_line: i32) -> Self {
+        Self::of(version, table, first_line, Part::Beginning)
+    }
+
+    fn of(version: Version, table: &[u8], first_line: i32, part: Part) -> Self {
         let runs = runs(version, table, first_line, part).collect();
         Self { first_line, runs }
     }

@@ -5,7 +5,7 @@ use super::random::Random;
 use super::target::map;
 use crate::python::detect::detect;
 use crate::python::elf::Elf;
-use crate::python::lines::{self, Decoder, Part};
+use crate::python::lines::{self, Decoder};
 use crate::python::text;
 use crate::python::version::Version;
 use crate::python::{eval_loop, is_internal};
@@ -59,7 +59,7 @@ fn any_bytes_are_a_line_table() {
             .map(|_| random.next() as u8)
             .collect();
         let first_line = random.next() as i32;
-        let decoder = Decoder::new(version, &table, first_line, Part::Whole);
+        let decoder = Decoder::new(version, &table, first_line);
         for _ in 0..20 {
             let instruction = (random.next() as i32) >> random.below(32);
             let line = lines::line(version, &table, first_line, instruction);

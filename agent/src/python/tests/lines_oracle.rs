@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use super::interpreters::{Interpreter, installed};
-use crate::python::lines::{self, Decoder, Part};
+use crate::python::lines::{self, Decoder};
 use crate::python::version::Version;
 
 #[test]
@@ -63,7 +63,7 @@ fn check(version: Version, row: &str) -> (i32, i32) {
     let mut fields = row.split(' ');
     let table = unhex(fields.next().unwrap());
     let first_line = fields.next().unwrap().parse().unwrap();
-    let decoder = Decoder::new(version, &table, first_line, Part::Whole);
+    let decoder = Decoder::new(version, &table, first_line);
     let (mut unit, mut lineless) = (0, 0);
     for run in fields.filter(|run| !run.is_empty()) {
         let (expected, units) = run.split_once(':').unwrap();
@@ -97,7 +97,7 @@ fn check_parts(version: Version, table: &[u8], first_line: i32, whole: &Decoder,
         table.len().saturating_sub(1),
         table.len(),
     ] {
-        let part = Decoder::new(version, &table[..cut], first_line, Part::Beginning);
+        let part = Decoder::of_beginning(version, &table[..cut], first_line);
         for unit in (0..units).step_by(1 + units as usize / 64) {
             let line = part.line(unit * 2);
             assert!(
