@@ -18,9 +18,8 @@ pub(super) type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// Most common entries that are kept; .debug_frame has one a source file.
 const MOST_COMMON: usize = 1 << 14;
-/// Bytes of entries that may be read for one byte of section; a section as compilers write it
-/// needs 2.
-const MOST_WORK: usize = 32;
+/// Bytes of entries that may be read for one byte of section. 1 is enough unless entries overlap.
+const MOST_WORK: usize = 4;
 
 /// What functions have in common, read and executed once.
 pub(super) struct Common<'a> {

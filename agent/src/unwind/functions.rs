@@ -31,6 +31,7 @@ struct Function {
     rows: u32,
 }
 
+/// The functions read so far.
 pub(super) struct Functions<'s> {
     segments: &'s Segments,
     functions: Vec<Function>,
@@ -65,7 +66,8 @@ impl<'s> Functions<'s> {
         Ok(spans)
     }
 
-    /// Where an entry breaks off there is no rule. Nothing of it is taken if it is not code.
+    /// Reads the function whose entry is at `at`, and gives what it covers; nothing if it is not
+    /// code. Where its entry breaks off there is no rule.
     fn function<'a, S: UnwindSection<Slice<'a>>>(
         &mut self,
         frames: &mut Frames<'a, S>,
@@ -85,9 +87,6 @@ impl<'s> Functions<'s> {
         }
         if self.functions.len() == MOST_FUNCTIONS {
             return Err(UnwindError::TooComplex);
-        }
-        if self.rows.len() > MOST_ROWS {
-            return Err(UnwindError::TooManyRows(MOST_ROWS));
         }
         frames.spend(fde.entry_len())?;
 
@@ -115,6 +114,9 @@ impl<'s> Functions<'s> {
             if change != Change::None {
                 if change == Change::Any || !translator.move_cfa(&mut rule, &program.state) {
                     rule = translator.rule(&program.state);
+                }
+                if self.rows.len() >= MOST_ROWS {
+                    return Err(UnwindError::TooManyRows(MOST_ROWS));
                 }
                 self.rows.push(Row {
                     into: covered as u32,

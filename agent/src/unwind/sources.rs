@@ -78,6 +78,9 @@ fn by_program_header<'a>(header: &Header<'a>, segments: &Segments) -> Option<EhF
                         .map(|at| at as usize),
                 );
             }
+            // In the section's order, and none twice.
+            places.sort_unstable();
+            places.dedup();
             Extent::Places(places)
         }
     };

@@ -2,7 +2,7 @@
 
 use agent_common::step::{Rule, cfa, fp, ra};
 
-use super::super::{Table, UnwindError, build};
+use super::super::{UnwindError, build};
 use super::fixture::{Folder, assemble, compile, compressed_debug_frame, read, run, symbol, text};
 
 const PUSHED: Rule = Rule {
@@ -453,57 +453,4 @@ fn neither_section_nor_program() {
         return;
     };
     assert_eq!(build(&object).unwrap_err(), UnwindError::NotLoadable(1));
-}
-
-/// The rule at the entry point of a program.
-fn rule_at_entry(file: &[u8]) -> (Table, Option<Rule>) {
-    let entry = object::Object::entry(&object::File::parse(file).unwrap());
-    let table = build(file).unwrap();
-    let offset = super::super::Segments::of(file)
-        .unwrap()
-        .offset_of(entry)
-        .unwrap();
-    let rule = table.rule(offset).copied();
-    (table, rule)
-}
-
-#[test]
-fn entry_points_of_programs_are_outermost() {
-    let source = "int main(void) { return 0; }";
-    let kinds: [(&str, &[&str]); 6] = [
-        ("gcc", &[]),
-        ("gcc", &["-no-pie"]),
-        ("gcc", &["-static"]),
-        ("gcc", &["-static-pie"]),
-        ("musl-gcc", &[]),
-        ("musl-gcc", &["-static"]),
-    ];
-    for (compiler, options) in kinds {
-        let Some(file) = compile(compiler, source, options) else {
-            continue;
-        };
-        assert_eq!(
-            rule_at_entry(&file).1,
-            Some(Rule::END),
-            "{compiler} {options:?}"
-        );
-    }
-    for loader in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"] {
-        if let Ok(file) = std::fs::read(loader) {
-            assert_eq!(rule_at_entry(&file).1, Some(Rule::END), "{loader}");
-        }
-    }
-}
-
-/// Before binutils 2.38 a library's entry point was the first byte of its .text, where just any
-/// function may be.
-#[test]
-fn the_entry_point_of_a_library_means_nothing() {
-    let Some(mut file) = assemble(&function("nop"), &[]) else {
-        return;
-    };
-    let segments = super::super::Segments::of(&file).unwrap();
-    let entry = segments.svma_of(symbol(&file, "f")).unwrap();
-    file[24..32].copy_from_slice(&entry.to_le_bytes());
-    assert_eq!(rule_at_entry(&file).1, Some(PUSHED));
 }

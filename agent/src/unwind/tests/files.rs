@@ -44,7 +44,7 @@ impl Random {
 /// Svmas in the functions: their first and last bytes, and some in between.
 fn places(oracle: &Oracle, random: &mut Random) -> Vec<u64> {
     let mut places = Vec::new();
-    for _ in 0..5_000 {
+    for _ in 0..1_500 {
         let function = &oracle.functions[random.below(oracle.functions.len() as u64) as usize];
         let (start, size) = (function.initial_address(), function.len().max(1));
         places.extend([start, start + size - 1, start + random.below(size)]);
@@ -124,7 +124,7 @@ fn there_is_no_row_where_no_function_is() {
         let mut random = Random(2);
         let segments = Segments::of(&file).unwrap();
         for segment in segments.executable() {
-            for _ in 0..20_000 {
+            for _ in 0..4_000 {
                 let pc = segment.svma + random.below(segment.size);
                 let inside = |&(start, end): &(u64, u64)| start <= pc && pc < end;
                 if functions.iter().any(inside) || known.iter().any(inside) {

@@ -2,6 +2,7 @@
 //! expression evaluator, readelf, glibc's `backtrace`, or what was laid out by hand.
 
 mod assembled;
+mod entries;
 mod files;
 mod fixture;
 mod hostile;
