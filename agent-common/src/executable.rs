@@ -27,13 +27,18 @@ pub const EXECUTABLE_UNKNOWN: u32 = u32::MAX;
 /// First id that is given to a file.
 pub const EXECUTABLE_FIRST: u32 = 2;
 
+/// [`Executable::python`] of a file that holds an interpreter whose offsets are not known yet: each
+/// process that runs it is announced, so that they can be validated on it.
+pub const PYTHON_PENDING: u32 = u32::MAX;
+
 /// What the kernel side needs of an executable: value of the `EXECUTABLES` map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Executable {
     /// Id in frames; never given twice in one run.
     pub id: u32,
-    /// Index + 1 of its interpreter's [`crate::python::PythonOffsets`]; 0: no interpreter.
+    /// Index + 1 of its interpreter's [`crate::python::PythonOffsets`]; 0: no interpreter;
+    /// [`PYTHON_PENDING`].
     pub python: u32,
     /// Cell number of the page index (see [`crate::row`]).
     pub index: u32,

@@ -11,12 +11,15 @@ use agent_common::stack::{KERNEL_FRAMES, NATIVE_FRAMES, NativeFrame, PYTHON_ENTR
 use crate::maps::{EVENTS, SENT, STACKS_SENT, count, epoch};
 use crate::memory::hide;
 use crate::scratch::{Scratch, scratch};
-use crate::{setting, stages};
+use crate::{lifecycle, setting, stages};
 
 pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     let Some(scratch) = scratch() else {
         return 0;
     };
+    if scratch.announce != 0 {
+        lifecycle::announce_file(scratch);
+    }
     let shape = scratch.sample.shape;
     let stack = scratch.hash.finish(&shape);
     scratch.sample.stack = stack;

@@ -68,16 +68,14 @@ pub fn announce_thread(scratch: &Scratch, task: *const u8) {
 /// The same file is announced at most this often (ns), until the agent has described it.
 const ANNOUNCE_INTERVAL: u64 = 20_000_000;
 
-/// Tells the agent of the file that ended the walk, with the mapping through which to open it.
+/// Tells the agent of a file that it has to look at, with the mapping through which to open it.
 #[inline(always)]
 pub fn announce_file(scratch: &Scratch) {
     let unknown = &scratch.unknown;
-    let mut hash = Hasher::new(0);
-    hash.push(unknown.id.inode, unknown.id.device);
-    hash.push(
-        unknown.id.change_seconds as u64,
-        unknown.id.change_nanoseconds as u64,
-    );
+    let process = &scratch.sample.process;
+    let mut hash = Hasher::new(process.start);
+    hash.push(unknown.announced.inode, unknown.announced.device);
+    hash.push(unknown.announced.change_seconds as u64, process.pid as u64);
     let slot = hash.finish() as u32 >> 1 & (ANNOUNCED_SLOTS - 1);
     let Some(last) = ANNOUNCED.get_ptr_mut(slot) else {
         return;
@@ -101,7 +99,7 @@ pub fn announce_file(scratch: &Scratch) {
             size: size_of::<Announcement>() as u32,
         };
         (*record).process = scratch.sample.process;
-        (*record).file = unknown.id;
+        (*record).file = unknown.announced;
         (*record).start = unknown.start;
         (*record).end = unknown.end;
         (*record).offset = unknown.offset;

@@ -98,10 +98,13 @@ pub struct LinesRecord {
 /// 256 bytes of the kernel's memory and two words of working room.
 pub type Node = [u64; 34];
 
-/// A mapping whose file is not in `EXECUTABLES`.
+/// A mapping of a file.
 #[repr(C)]
 pub struct Unknown {
+    /// Where the identity of a mapping's file is read to.
     pub id: FileId,
+    /// The one to be announced.
+    pub announced: FileId,
     pub start: u64,
     pub end: u64,
     pub offset: u64,
@@ -131,8 +134,11 @@ pub struct Scratch {
     pub object: [u64; 36],
     /// Stack pointer of each native frame's caller.
     pub cfa: [u64; NATIVE_FRAMES],
-    /// The file that the agent has not described yet, if the walk met one.
+    /// The file of the last mapping that was read, and whether the agent is to hear of it: it is
+    /// not described yet, or its interpreter is not.
     pub unknown: Unknown,
+    pub announce: u32,
+    pub padding: u32,
     /// Next entry that the stage of code objects looks at, and whether one failed so far.
     pub code_next: u32,
     pub code_failed: u32,

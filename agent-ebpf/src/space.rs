@@ -2,7 +2,7 @@
 //! the first sample of a process already has them, and none is ever stale.
 
 use agent_common::executable::{
-    EXECUTABLE_ANONYMOUS, EXECUTABLE_UNKNOWN, EXECUTABLE_VDSO, Executable, FileId,
+    EXECUTABLE_ANONYMOUS, EXECUTABLE_UNKNOWN, EXECUTABLE_VDSO, Executable, FileId, PYTHON_PENDING,
 };
 
 use crate::kernel;
@@ -92,16 +92,18 @@ pub fn read_mapping(scratch: &mut Scratch, address: u64) -> u32 {
         match EXECUTABLES.get_ptr(&scratch.unknown.id) {
             // SAFETY: a value of the map; the agent replaces it whole.
             Some(executable) => mapping.executable = unsafe { *executable },
-            None => {
-                mapping.executable.id = EXECUTABLE_UNKNOWN;
-                scratch.unknown.start = start;
-                scratch.unknown.end = end;
-                scratch.unknown.offset = offset;
-                scratch.unknown.file = file;
-            }
+            None => mapping.executable.id = EXECUTABLE_UNKNOWN,
         }
-        if mapping.executable.python != 0 && scratch.python.index == 0 {
-            scratch.python.index = mapping.executable.python;
+        let python = mapping.executable.python;
+        if mapping.executable.id == EXECUTABLE_UNKNOWN || python == PYTHON_PENDING {
+            scratch.unknown.start = start;
+            scratch.unknown.end = end;
+            scratch.unknown.offset = offset;
+            scratch.unknown.file = file;
+            scratch.unknown.announced = scratch.unknown.id;
+            scratch.announce = 1;
+        } else if python != 0 && scratch.python.index == 0 {
+            scratch.python.index = python;
             scratch.python.base = start.wrapping_sub(offset);
         }
     }

@@ -14,6 +14,8 @@ use super::executables::Executables;
 use super::loader::Loader;
 use super::space::{Mapped, Rows, Snapshot};
 use super::stacks::Body;
+use crate::process::ProcessHandle;
+use crate::process::file_id::Wanted;
 use crate::symbols::Source;
 use crate::unwind::{self, Machine, StackSlice, walk};
 
@@ -52,15 +54,22 @@ impl DeferredSamples {
         self.kernel.insert(stack, frames);
     }
 
+    /// Under which the kernel side knows the file of a mapping.
     pub fn announced(&mut self, process: ProcessId, start: u64, key: FileId) {
         self.announced.insert((process, start), key);
-        self.snapshots.entry(process).or_insert_with(|| Snapshot::take(&process));
     }
 
-    /// Takes a sample in. Its process's mappings are looked at now, while it is there.
-    pub fn add(&mut self, record: Box<Deferred>, stack: &[u8], done: &mut Vec<Unwound>) {
-        let process = record.sample.process;
-        self.snapshots.entry(process).or_insert_with(|| Snapshot::take(&process));
+    /// Takes a sample in. Its process's mappings are looked at and their files opened now, while
+    /// it is there.
+    pub fn add(
+        &mut self,
+        record: Box<Deferred>,
+        stack: &[u8],
+        executables: &Executables,
+        loader: &mut Loader,
+        done: &mut Vec<Unwound>,
+    ) {
+        self.look(record.sample.process, executables, loader);
         let kernel = self.kernel.remove(&record.sample.stack).unwrap_or_default();
         if self.waiting.len() >= WAITING
             && let Some(oldest) = self.waiting.pop_front()
@@ -68,6 +77,28 @@ impl DeferredSamples {
             done.push(give_up(oldest, NativeEnd::UnknownExecutable));
         }
         self.waiting.push_back(Waiting { record, stack: stack.to_vec(), kernel, rounds: 0 });
+    }
+
+    /// Looks at a process's mappings, unless that was done.
+    fn look(&mut self, process: ProcessId, executables: &Executables, loader: &mut Loader) {
+        if self.snapshots.contains_key(&process) {
+            return;
+        }
+        let snapshot = ProcessHandle::open_same(&process).ok().and_then(|handle| {
+            let snapshot = Snapshot::take(&handle)?;
+            for file in snapshot.files() {
+                let wanted = Wanted::Listed { device: file.device, inode: file.inode };
+                let known = |key: &FileId| executables.by_key(key).is_some();
+                if !executables.has_inode(file.device, file.inode)
+                    && let Err(reason) =
+                        loader.ask(&handle, file.avma, &wanted, Some(file.path.to_owned()), known)
+                {
+                    tracing::debug!(reason, "file not opened");
+                }
+            }
+            Some(snapshot)
+        });
+        self.snapshots.insert(process, snapshot);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -129,7 +160,7 @@ impl DeferredSamples {
                 executables,
                 rows: &self.rows,
                 announced: &self.announced,
-                wanted: Vec::new(),
+                wanted: false,
                 wanted_rows: Vec::new(),
             };
             let frame =
@@ -153,18 +184,18 @@ impl DeferredSamples {
                 // The rows are there now: once more, up to the next file.
                 return self.try_one(waiting, executables, loader);
             }
-            if !wanted.is_empty() {
-                for job in wanted {
-                    loader.ask(job);
-                }
+            if wanted {
                 return None;
             }
             if walked.end == NativeEnd::NotExecutable && retry == 0 {
                 // Mapped since the snapshot was taken?
-                let fresh = Snapshot::take(&process);
-                if fresh.is_some() {
-                    self.snapshots.insert(process, fresh);
+                let before = self.snapshots.remove(&process);
+                self.look(process, executables, loader);
+                if let Some(Some(_)) = self.snapshots.get(&process) {
                     continue;
+                }
+                if let Some(before) = before {
+                    self.snapshots.insert(process, before);
                 }
             }
             return Some((walked.frames, walked.end));
@@ -196,7 +227,7 @@ fn rows_of(executables: &Executables, id: u32) -> Option<Arc<unwind::Table>> {
     let table = match &known.file.source {
         Source::Bytes(bytes) if id == EXECUTABLE_VDSO => unwind::build_vdso(bytes).ok()?,
         Source::Bytes(bytes) => unwind::build(bytes).ok()?,
-        Source::File(file) => unwind::build(&super::loader::read(file).ok()?).ok()?,
+        Source::File(file) => unwind::build(&super::image::read(file).ok()?).ok()?,
     };
     Some(Arc::new(table))
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use agent_common::executable::{EXECUTABLE_FIRST, EXECUTABLE_VDSO, Executable, FileId};
+use agent_common::executable::{
+    EXECUTABLE_FIRST, EXECUTABLE_VDSO, Executable, FileId, PYTHON_PENDING,
+};
 
 use super::loader::Described;
 use crate::bpf::table::{Range, Table};
@@ -53,6 +55,11 @@ impl Executables {
         self.by_id.get(self.by_key.get(key)?)
     }
 
+    /// Whether a file with this device and inode is known, as `/proc/PID/maps` has them.
+    pub fn has_inode(&self, device: u64, inode: u64) -> bool {
+        self.by_key.keys().any(|key| key.device == device && key.inode == inode)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Known> {
         self.by_id.values()
     }
@@ -89,6 +96,9 @@ impl Executables {
             Err(error) => self.problem(&error),
         }
         entry.id = id;
+        if described.python.as_ref().is_some_and(|python| python.unfit().is_none()) {
+            entry.python = PYTHON_PENDING;
+        }
         loaded.set_executable(&described.key, &entry)?;
         let known = Known {
             key: described.key,
@@ -143,15 +153,15 @@ impl Executables {
         Ok(())
     }
 
-    /// Ties a file to the interpreter table that was validated for it.
+    /// Ties a file to the slot of the interpreter table that was validated for it, or to none.
     pub fn set_python(
         &mut self,
         loaded: &mut Loaded,
         id: u32,
-        python: u32,
+        slot: Option<u32>,
     ) -> Result<(), LoadError> {
         if let Some(known) = self.by_id.get_mut(&id) {
-            known.entry.python = python + 1;
+            known.entry.python = slot.map_or(0, |slot| slot + 1);
             loaded.set_executable(&known.key, &known.entry)?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use agent_common::executable::PYTHON_PENDING;
 use agent_common::process::ProcessId;
 use agent_common::python::{PYTHONS, ProcessPython, PythonOffsets};
 
@@ -16,6 +17,9 @@ use crate::python::{Unfit, Version, derive, hold_for_file};
 /// First and longest wait between two attempts at a file.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Most processes that are tried for one file; the newest count.
+const PLACES: usize = 16;
 
 /// An interpreter file that has no offsets yet.
 struct Pending {
@@ -58,7 +62,7 @@ impl Interpreters {
     pub fn seen(&mut self, executables: &Executables, id: u32, pid: u32, avma: u64, offset: u64) {
         let Some(known) = executables.get(id) else { return };
         let Some(binary) = &known.python else { return };
-        if known.entry.python != 0 {
+        if known.entry.python != PYTHON_PENDING {
             return;
         }
         let pending = match self.pending.iter().position(|pending| pending.executable == id) {
@@ -81,6 +85,9 @@ impl Interpreters {
         };
         let place = Place { pid, avma, offset };
         if !pending.places.contains(&place) {
+            if pending.places.len() >= PLACES {
+                pending.places.remove(0);
+            }
             pending.places.push(place);
             pending.next = Instant::now();
             pending.wait = FIRST_WAIT;
@@ -110,6 +117,7 @@ impl Interpreters {
                     let id = self.pending.swap_remove(index).executable;
                     if !lasting {
                         *self.unfit.entry("static_tls_of_a_library").or_default() += 1;
+                        executables.set_python(loaded, id, None)?;
                         continue;
                     }
                     self.accept(loaded, executables, id, place, &offsets)?;
@@ -120,7 +128,8 @@ impl Interpreters {
                         if let Some(unfit) = &pending.last {
                             *self.unfit.entry(unfit.name()).or_default() += 1;
                         }
-                        self.pending.swap_remove(index);
+                        let id = self.pending.swap_remove(index).executable;
+                        executables.set_python(loaded, id, None)?;
                         continue;
                     }
                     pending.wait = (pending.wait * 2).min(LONGEST_WAIT);
@@ -160,11 +169,11 @@ impl Interpreters {
         let slot = self.versions.len() as u32;
         if slot >= PYTHONS {
             *self.unfit.entry("too_many_interpreters").or_default() += 1;
-            return Ok(());
+            return executables.set_python(loaded, id, None);
         }
         self.versions.push(Version::from_hex(offsets.version));
         loaded.set_python(slot, offsets)?;
-        executables.set_python(loaded, id, slot)?;
+        executables.set_python(loaded, id, Some(slot))?;
         tracing::debug!(pid = place.pid, version = offsets.version, "interpreter validated");
         Ok(())
     }
@@ -181,6 +190,7 @@ impl Interpreters {
         let _ = maps_of(&handle, |mapping| {
             let known = executables.iter().find(|known| {
                 known.entry.python != 0
+                    && known.entry.python != PYTHON_PENDING
                     && known.key.inode == mapping.inode
                     && known.key.device == mapping.device
             });
@@ -201,26 +211,11 @@ impl Interpreters {
         loaded.set_process_python(process, &entry)
     }
 
-    /// Finds the processes that have one interpreter's file mapped.
-    pub fn scan_for(&mut self, executables: &Executables, id: u32) {
-        self.scan_where(executables, &list::list(), |candidate| candidate == id);
-    }
-
     /// Where interpreters' files are mapped when the agent starts.
     pub fn scan(&mut self, executables: &Executables, list: &list::List) {
-        self.scan_where(executables, list, |_| true);
-    }
-
-    fn scan_where(
-        &mut self,
-        executables: &Executables,
-        list: &list::List,
-        wanted: impl Fn(u32) -> bool,
-    ) {
         for file in &list.files {
             let known = executables.iter().find(|known| {
                 known.python.is_some()
-                    && wanted(known.file.id)
                     && known.key.inode == file.inode
                     && known.key.device == file.device
             });

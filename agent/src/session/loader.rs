@@ -1,40 +1,36 @@
-//! Work on files, on threads of its own: one huge file must not delay another process.
+//! Work on files, on threads of its own: one huge file must not delay another process. Opening is
+//! cheap and done at once, while the process that has the file is still there.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use agent_common::executable::FileId;
-use agent_common::process::ProcessId;
 
-use super::executables;
 use super::space::maps_of;
+use super::{executables, image};
+use crate::process::ProcessHandle;
 use crate::process::file_id::Wanted;
 use crate::process::open::open_executable;
-use crate::process::{ProcessError, ProcessHandle};
 use crate::python::{self, Binary};
 use crate::symbols::Source;
 use crate::unwind::{self, Segments};
 
 /// Threads that read files.
 const WORKERS: usize = 2;
-/// Jobs that may wait; more are announced again later.
+/// Files that may wait; more are announced again later.
 const WAITING: usize = 4096;
-/// Largest file that is read.
-const FILE_BYTES: u64 = 2 << 30;
 
-/// A file to be read, through a mapping of a process.
-#[derive(Clone, Debug)]
-pub enum Job {
-    /// The kernel side met it.
-    Announced { process: ProcessId, key: FileId, avma: Range<u64>, name: String },
-    /// It was mapped when the agent started.
-    Listed { pid: u32, device: u64, inode: u64, avma: Range<u64>, path: String },
+/// An open file to be read.
+struct Job {
+    key: FileId,
+    path: String,
+    file: File,
+    announced: bool,
 }
 
 /// What was read of a file.
@@ -51,19 +47,11 @@ pub struct Described {
     pub announced: bool,
 }
 
-/// Outcome of a job.
-pub enum Outcome {
-    Described(Box<Described>),
-    /// Not to be had now; the reason.
-    Failed(Option<FileId>, String),
-}
-
 /// The threads.
 pub struct Loader {
     jobs: Sender<Job>,
-    done: Receiver<Outcome>,
+    done: Receiver<Described>,
     waiting: usize,
-    /// Announced files that are being read.
     reading: HashSet<FileId>,
 }
 
@@ -78,7 +66,7 @@ impl Loader {
                 loop {
                     let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { break };
-                    if results.send(work(&job)).is_err() {
+                    if results.send(describe(job)).is_err() {
                         break;
                     }
                 }
@@ -87,120 +75,81 @@ impl Loader {
         Ok(Self { jobs, done, waiting: 0, reading: HashSet::new() })
     }
 
-    /// Asks for a file, once.
-    pub fn ask(&mut self, job: Job) {
-        if let Job::Announced { key, .. } = &job
-            && (self.waiting >= WAITING || !self.reading.insert(*key))
-        {
-            return;
+    /// Opens the file behind a mapping of a process and has it read, unless `known` says that it
+    /// was. `path` is what to call it, if that is known already.
+    pub fn ask(
+        &mut self,
+        process: &ProcessHandle,
+        avma: &Range<u64>,
+        wanted: &Wanted<'_>,
+        path: Option<String>,
+        known: impl Fn(&FileId) -> bool,
+    ) -> Result<(), String> {
+        let announced = match wanted {
+            Wanted::Announced(key) => {
+                if self.reading.contains(*key) || known(key) {
+                    return Ok(());
+                }
+                true
+            }
+            Wanted::Listed { .. } => false,
+        };
+        if self.waiting >= WAITING {
+            return Err("too many files wait to be read".to_owned());
         }
+        let found = open_executable(process, avma, wanted).map_err(|error| error.to_string())?;
+        if known(&found.id) || !self.reading.insert(found.id) {
+            return Ok(());
+        }
+        let path = path.or_else(|| path_at(process, avma)).unwrap_or_default();
+        let job = Job { key: found.id, path, file: found.file, announced };
         if self.jobs.send(job).is_ok() {
             self.waiting += 1;
         }
+        Ok(())
     }
 
-    /// A finished job, if there is one.
-    pub fn poll(&mut self) -> Option<Outcome> {
-        let outcome = self.done.try_recv().ok()?;
-        self.finished(&outcome);
-        Some(outcome)
+    /// A file that was read, if there is one.
+    pub fn poll(&mut self) -> Option<Described> {
+        let described = self.done.try_recv().ok()?;
+        self.finished(&described);
+        Some(described)
     }
 
-    /// Waits for the next finished job; none is left when this gives nothing.
-    pub fn wait(&mut self) -> Option<Outcome> {
+    /// Waits for the next file; none is left when this gives nothing.
+    pub fn wait(&mut self) -> Option<Described> {
         if self.waiting == 0 {
             return None;
         }
-        let outcome = self.done.recv().ok()?;
-        self.finished(&outcome);
-        Some(outcome)
+        let described = self.done.recv().ok()?;
+        self.finished(&described);
+        Some(described)
     }
 
     pub fn is_idle(&self) -> bool {
         self.waiting == 0
     }
 
-    fn finished(&mut self, outcome: &Outcome) {
+    fn finished(&mut self, described: &Described) {
         self.waiting = self.waiting.saturating_sub(1);
-        let key = match outcome {
-            Outcome::Described(described) => Some(&described.key),
-            Outcome::Failed(key, _) => key.as_ref(),
-        };
-        if let Some(key) = key {
-            self.reading.remove(key);
-        }
-    }
-}
-
-fn work(job: &Job) -> Outcome {
-    let (key, opened) = match job {
-        Job::Announced { process, key, avma, name } => {
-            let opened = ProcessHandle::open_same(process)
-                .map_err(|error: ProcessError| error.to_string())
-                .and_then(|handle| {
-                    let path = path_at(&handle, avma).unwrap_or_else(|| name.clone());
-                    open_executable(&handle, avma, &Wanted::Announced(key))
-                        .map(|found| (found, path))
-                        .map_err(|error| error.to_string())
-                });
-            (Some(*key), opened)
-        }
-        Job::Listed { pid, device, inode, avma, path } => {
-            let wanted = Wanted::Listed { device: *device, inode: *inode };
-            let opened = ProcessHandle::open(*pid)
-                .map_err(|error| error.to_string())
-                .and_then(|handle| {
-                    open_executable(&handle, avma, &wanted)
-                        .map(|found| (found, path.clone()))
-                        .map_err(|error| error.to_string())
-                });
-            (None, opened)
-        }
-    };
-    match opened {
-        Ok((found, path)) => {
-            let announced = matches!(job, Job::Announced { .. });
-            Outcome::Described(Box::new(describe(found.id, path, found.file, announced)))
-        }
-        Err(reason) => Outcome::Failed(key, reason),
+        self.reading.remove(&described.key);
     }
 }
 
 /// Reads what is wanted of an open file.
-pub fn describe(key: FileId, path: String, file: File, announced: bool) -> Described {
-    let bytes = read(&file);
+fn describe(job: Job) -> Described {
+    let Job { key, path, file, announced } = job;
+    let image = image::read(&file);
     let source = executables::source(file);
-    match bytes {
-        Ok(bytes) => Described {
-            key,
-            path,
-            source,
-            segments: Segments::of(&bytes).ok(),
-            rows: unwind::build(&bytes).map_err(|error| error.to_string()),
-            python: python::detect(&bytes),
-            announced,
-        },
-        Err(error) => Described {
-            key,
-            path,
-            source,
-            segments: None,
-            rows: Err(error.to_string()),
-            python: None,
-            announced,
-        },
-    }
-}
-
-/// The file's bytes. Read, never mapped: somebody who cuts a mapped file off ends the agent.
-pub fn read(file: &File) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len();
-    if size > FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 2 GiB"));
-    }
-    let mut bytes = vec![0; size as usize];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
+    let (segments, rows, python) = match image {
+        Ok(image) => (
+            Segments::of(&image).ok(),
+            unwind::build(&image).map_err(|error| error.to_string()),
+            python::detect(&image),
+        ),
+        Err(error) => (None, Err(error.to_string()), None),
+    };
+    Described { key, path, source, segments, rows, python, announced }
 }
 
 fn path_at(handle: &ProcessHandle, avma: &Range<u64>) -> Option<String> {

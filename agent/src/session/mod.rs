@@ -4,6 +4,7 @@
 mod codes;
 mod deferred;
 mod executables;
+mod image;
 mod interpreters;
 mod loader;
 mod names;
@@ -19,18 +20,19 @@ use std::time::{Duration, Instant};
 
 use agent_common::counter::Counter;
 use agent_common::cut::NativeEnd;
-use agent_common::executable::EXECUTABLE_ANONYMOUS;
+use agent_common::executable::{EXECUTABLE_ANONYMOUS, FileId};
 use agent_common::filter::PidFilter;
 use agent_common::kernel::Settings;
 use agent_common::process::ProcessId;
-use agent_common::record::Sample;
+use agent_common::record::{Announcement, Sample};
 
 use crate::bpf::counters::Counters;
 use crate::bpf::decode::{Record, decode};
 use crate::bpf::ring::Ring;
 use crate::bpf::table::Table;
 use crate::bpf::{Event, Link, LoadError, Loaded, Options, cpus};
-use crate::process::list;
+use crate::process::file_id::Wanted;
+use crate::process::{ProcessHandle, list};
 use crate::profile::{self, Clock, Measurement, Profile, SampleKey, Span, ValueType};
 use crate::symbols::{self, Symbolizer};
 
@@ -38,7 +40,7 @@ use codes::Codes;
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
-use loader::{Job, Loader, Outcome};
+use loader::{Described, Loader};
 use names::Names;
 pub use resolve::View;
 use resolve::Resolver;
@@ -50,6 +52,8 @@ use statistics::Tallies;
 const BODY_WAIT: Duration = Duration::from_millis(1500);
 /// Records taken in one go, before files and interpreters get their turn.
 const BATCH: usize = 65_536;
+/// Most reasons for files not read that are told apart.
+const FAILURES: usize = 256;
 /// Most distinct samples that are kept.
 const SAMPLES: usize = 1 << 20;
 
@@ -184,7 +188,14 @@ impl Session {
         if let Some(image) = vdso() {
             self.executables.add_vdso(&mut self.loaded, &mut self.table, image)?;
         }
-        let list = list::list();
+        let mut list = list::list();
+        let own = std::process::id();
+        for file in &mut list.files {
+            // The agent itself is never sampled.
+            file.uses.retain(|place| {
+                list.processes.get(place.process as usize).is_some_and(|process| process.pid != own)
+            });
+        }
         for file in &list.files {
             let wanted = |place: &&list::Use| {
                 let process = list.processes.get(place.process as usize);
@@ -192,16 +203,17 @@ impl Session {
             };
             let Some(place) = file.uses.iter().find(wanted) else { continue };
             let Some(process) = list.processes.get(place.process as usize) else { continue };
-            self.loader.ask(Job::Listed {
-                pid: process.pid,
-                device: file.device,
-                inode: file.inode,
-                avma: place.avma.clone(),
-                path: String::from_utf8_lossy(&file.path).into_owned(),
-            });
+            let wanted = Wanted::Listed { device: file.device, inode: file.inode };
+            let path = String::from_utf8_lossy(&file.path).into_owned();
+            let asked = ProcessHandle::open(process.pid)
+                .map_err(|error| error.to_string())
+                .and_then(|handle| {
+                    self.loader.ask(&handle, &place.avma, &wanted, Some(path), |_| false)
+                });
+            self.note_failure(asked);
         }
-        while let Some(outcome) = self.loader.wait() {
-            self.take(outcome)?;
+        while let Some(described) = self.loader.wait() {
+            self.take(described)?;
         }
         self.interpreters.scan(&self.executables, &list);
         self.interpreters.attempt(&mut self.loaded, &mut self.executables)?;
@@ -254,8 +266,8 @@ impl Session {
     /// Takes what waits in the ring buffer, and does what became due.
     pub fn pump(&mut self) -> Result<(), SessionError> {
         self.drain()?;
-        while let Some(outcome) = self.loader.poll() {
-            self.take(outcome)?;
+        while let Some(described) = self.loader.poll() {
+            self.take(described)?;
         }
         if !self.deferred.is_empty() {
             let done = self.deferred.attempt(&self.executables, &mut self.loader, false);
@@ -285,8 +297,8 @@ impl Session {
         self.ended = monotonic();
         self.drain()?;
         for _ in 0..100 {
-            while let Some(outcome) = self.loader.wait() {
-                self.take(outcome)?;
+            while let Some(described) = self.loader.wait() {
+                self.take(described)?;
             }
             if self.deferred.is_empty() {
                 break;
@@ -340,19 +352,13 @@ impl Session {
             Record::Lines(head, bytes) => self.codes.add_lines(&head, bytes),
             Record::Thread(thread) => self.names.add(&thread),
             Record::Executable(announced) => {
-                let avma = announced.start..announced.end;
-                self.deferred.announced(announced.process, announced.start, announced.file);
-                self.loader.ask(Job::Announced {
-                    process: announced.process,
-                    key: announced.file,
-                    avma,
-                    name: name_of(&announced.name),
-                });
+                self.take_announcement(&announced)?;
             }
             Record::DeferredKernel(head, frames) => self.deferred.add_kernel(head.stack, frames),
             Record::Deferred(record, stack) => {
                 let mut given_up = Vec::new();
-                self.deferred.add(record, stack, &mut given_up);
+                let (executables, loader) = (&self.executables, &mut self.loader);
+                self.deferred.add(record, stack, executables, loader, &mut given_up);
                 self.take_unwound(given_up);
             }
         }
@@ -406,27 +412,41 @@ impl Session {
         }
     }
 
-    fn take(&mut self, outcome: Outcome) -> Result<(), SessionError> {
-        match outcome {
-            Outcome::Described(described) => {
-                let keep = described.announced;
-                let id =
-                    self.executables.add(&mut self.loaded, &mut self.table, *described, keep)?;
-                if self.executables.get(id).is_some_and(|known| known.python.is_some()) {
-                    self.look_for_processes(id);
-                }
-            }
-            Outcome::Failed(_, reason) => {
-                tracing::debug!(reason, "file not read");
-                *self.failures.entry(reason).or_default() += 1;
-            }
-        }
+    fn take(&mut self, described: Described) -> Result<(), SessionError> {
+        let keep = described.announced;
+        self.executables.add(&mut self.loaded, &mut self.table, described, keep)?;
         Ok(())
     }
 
-    /// Finds the processes that have a new interpreter's file mapped.
-    fn look_for_processes(&mut self, id: u32) {
-        self.interpreters.scan_for(&self.executables, id);
+    /// The kernel side met a file that is not described, or a process whose interpreter is not.
+    fn take_announcement(&mut self, announced: &Announcement) -> Result<(), SessionError> {
+        let (process, start) = (announced.process, announced.start);
+        if let Some(known) = self.executables.by_key(&announced.file) {
+            let (id, pid) = (known.file.id, process.pid);
+            self.interpreters.seen(&self.executables, id, pid, start, announced.offset);
+            return Ok(());
+        }
+        self.deferred.announced(process, start, announced.file);
+        let asked = ProcessHandle::open_same(&process)
+            .map_err(|error| error.to_string())
+            .and_then(|handle| {
+                let wanted = Wanted::Announced(&announced.file);
+                let known = |key: &FileId| self.executables.by_key(key).is_some();
+                self.loader.ask(&handle, &(start..announced.end), &wanted, None, known)
+            });
+        if asked.is_err() {
+            tracing::debug!(name = name_of(&announced.name), "file not opened");
+        }
+        self.note_failure(asked);
+        Ok(())
+    }
+
+    fn note_failure(&mut self, result: Result<(), String>) {
+        if let Err(reason) = result
+            && (self.failures.len() < FAILURES || self.failures.contains_key(&reason))
+        {
+            *self.failures.entry(reason).or_default() += 1;
+        }
     }
 
     /// Stops and makes a profile of what was recorded.

@@ -9,7 +9,6 @@ use agent_common::executable::{EXECUTABLE_ANONYMOUS, EXECUTABLE_VDSO, FileId};
 use agent_common::process::ProcessId;
 
 use super::executables::Executables;
-use super::loader::Job;
 use crate::process::ProcessHandle;
 use crate::process::maps::{Mapping, read_maps};
 use crate::python::Memory as _;
@@ -36,15 +35,22 @@ struct Part {
     name: String,
 }
 
+/// A file of a snapshot.
+pub struct Listed<'a> {
+    pub avma: &'a Range<u64>,
+    pub device: u64,
+    pub inode: u64,
+    pub path: &'a str,
+}
+
 /// Executable mappings of a process at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot(Vec<Part>);
 
 impl Snapshot {
-    pub fn take(process: &ProcessId) -> Option<Self> {
-        let handle = ProcessHandle::open_same(process).ok()?;
+    pub fn take(handle: &ProcessHandle) -> Option<Self> {
         let mut parts = Vec::new();
-        maps_of(&handle, |mapping| {
+        maps_of(handle, |mapping| {
             if mapping.executable {
                 parts.push(Part {
                     avma: mapping.avma.clone(),
@@ -58,6 +64,16 @@ impl Snapshot {
         })
         .ok()?;
         Some(Self(parts))
+    }
+
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = Listed<'_>> {
+        self.0.iter().filter(|part| part.inode != 0).map(|part| Listed {
+            avma: &part.avma,
+            device: part.device,
+            inode: part.inode,
+            path: &part.name,
+        })
     }
 
     fn find(&self, avma: u64) -> Option<&Part> {
@@ -76,8 +92,8 @@ pub struct Mapped<'a> {
     pub rows: &'a Rows,
     /// Files under which the kernel side announced mappings of this process, by their start.
     pub announced: &'a HashMap<(ProcessId, u64), FileId>,
-    /// What has to be read first.
-    pub wanted: Vec<Job>,
+    /// Whether a file has to be read first, and files whose rows are needed.
+    pub wanted: bool,
     pub wanted_rows: Vec<u32>,
 }
 
@@ -94,13 +110,7 @@ impl Space for Mapped<'_> {
             match self.known(part) {
                 Some(id) => id,
                 None => {
-                    self.wanted.push(Job::Listed {
-                        pid: self.process.pid,
-                        device: part.device,
-                        inode: part.inode,
-                        avma: part.avma.clone(),
-                        path: part.name.clone(),
-                    });
+                    self.wanted = true;
                     return Place::UnknownExecutable;
                 }
             }

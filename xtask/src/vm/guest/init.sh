@@ -36,7 +36,7 @@ show python-truth /tmp/python.truth
 
 if [ -x /bin/strata ]; then
     # The peak is worth knowing: on some kernels the verifier's memory decides it.
-    time -f 'took %e s, peak memory %M kB' strata record -d "$SECONDS_TO_RECORD" -r "$RATE_HZ" -f folded -o /tmp/out.folded \
+    time -f 'took %e s, peak memory %M kB' strata record --verifier-stats -d "$SECONDS_TO_RECORD" -r "$RATE_HZ" -f folded -o /tmp/out.folded \
         --stats-json /tmp/stats.json >/tmp/record.log 2>&1
     fact record-exit $?
     strata doctor -v >/tmp/doctor.log 2>&1
