@@ -18,7 +18,8 @@ pub enum Frame {
         file: String,
         line: u32,
     },
-    /// `name [libfoo.so.1+0x1a2b]`, `libfoo.so.1+0x1a2b`, or `name` alone.
+    /// `name [libfoo.so.1+0x1a2b]`, `libfoo.so.1+0x1a2b`, or `name` alone, each perhaps with `
+    /// (file.c:123)` behind it.
     Native {
         name: Option<String>,
         at: Option<Place>,
@@ -63,9 +64,23 @@ impl Frame {
                 name: name.to_owned(),
             };
         }
-        if let Some(frame) = Self::parse_python(text) {
-            return frame;
+        let Some((front, file, line)) = source(text) else {
+            return Self::parse_native(text);
+        };
+        let is_python = file.ends_with(".py") || (file.starts_with('<') && file.ends_with('>'));
+        match is_python {
+            true => Self::Python {
+                name: front.to_owned(),
+                file: file.to_owned(),
+                line: line.unwrap_or(0),
+            },
+            // Of a native function the place is judged, not the line.
+            false if line.is_some() => Self::parse_native(front),
+            false => Self::parse_native(text),
         }
+    }
+
+    fn parse_native(text: &str) -> Self {
         if let Some(at) = Place::parse(text) {
             return Self::Native {
                 name: None,
@@ -83,22 +98,6 @@ impl Frame {
             name: Some(text.to_owned()),
             at: None,
         }
-    }
-
-    /// A Python file ends in `.py` or is a name in angle brackets; a C++ signature in parentheses does neither.
-    fn parse_python(text: &str) -> Option<Self> {
-        let (name, rest) = text.rsplit_once(" (")?;
-        let rest = rest.strip_suffix(')')?;
-        let (file, line) = match rest.rsplit_once(':') {
-            Some((file, line)) => (file, line.parse().ok()?),
-            None => (rest, 0),
-        };
-        let is_python = file.ends_with(".py") || (file.starts_with('<') && file.ends_with('>'));
-        is_python.then(|| Self::Python {
-            name: name.to_owned(),
-            file: file.to_owned(),
-            line,
-        })
     }
 
     /// A Python or native frame's name.
@@ -120,6 +119,19 @@ impl Frame {
 
     pub fn is_kernel(&self) -> bool {
         matches!(self, Self::Kernel { .. })
+    }
+}
+
+/// Splits `name (file:12)` or `name (file)`.
+fn source(text: &str) -> Option<(&str, &str, Option<u32>)> {
+    let (front, rest) = text.rsplit_once(" (")?;
+    let rest = rest.strip_suffix(')')?;
+    match rest
+        .rsplit_once(':')
+        .map(|(file, line)| (file, line.parse()))
+    {
+        Some((file, Ok(line))) => Some((front, file, Some(line))),
+        _ => Some((front, rest, None)),
     }
 }
 
@@ -231,6 +243,26 @@ mod tests {
         ] {
             assert_eq!(Frame::parse(text), frame, "{text}");
         }
+    }
+
+    #[test]
+    fn native_lines_are_left_out() {
+        let at = Some(Place {
+            file: "l.so".to_owned(),
+            svma: 16,
+        });
+        let name = Some("n::f(int)".to_owned());
+        assert_eq!(
+            Frame::parse("n::f(int) [l.so+0x10] (./a/b.c:12)"),
+            Frame::Native {
+                name: name.clone(),
+                at
+            }
+        );
+        assert_eq!(
+            Frame::parse("n::f(int) (./a/b.c:12)"),
+            Frame::Native { name, at: None }
+        );
     }
 
     #[test]

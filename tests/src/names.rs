@@ -54,8 +54,8 @@ pub fn same(one: &str, other: &str) -> bool {
 }
 
 fn canonical(name: &str) -> String {
-    let name = name.split('@').next().unwrap_or(name);
-    let name = strip_hash(name)
+    let name = strip_disambiguators(unversioned(name));
+    let name = strip_hash(&name)
         .replace(" >", ">")
         .replace(", ", ",")
         .replace("::<", "<");
@@ -65,6 +65,15 @@ fn canonical(name: &str) -> String {
         .unwrap_or(&name)
         .trim()
         .to_owned()
+}
+
+/// `clone@@GLIBC_2.2.5` without the version. A stub, `clone@plt`, is another function than `clone`.
+pub fn unversioned(name: &str) -> &str {
+    match name.split_once('@') {
+        Some((front, "plt")) => &name[..front.len() + "@plt".len()],
+        Some((front, _)) => front,
+        None => name,
+    }
 }
 
 /// Without `::h0123456789abcdef`.
@@ -77,6 +86,23 @@ fn strip_hash(name: &str) -> &str {
         }
         _ => name,
     }
+}
+
+/// `std[e28293b1aa0f68bd]::sys` without what tells two crates of one name apart.
+fn strip_disambiguators(name: &str) -> String {
+    let mut parts = name.split('[');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((hash, rest))
+                if hash.len() >= 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+            {
+                out += rest;
+            }
+            _ => out += &format!("[{part}"),
+        }
+    }
+    out
 }
 
 /// Splits `<path>::rest` where the first bracket closes.
@@ -134,7 +160,10 @@ mod tests {
         assert!(same("clone@@GLIBC_2.2.5", "clone"));
         assert!(same("unsigned long f<3>(int, bool)", "f<3>(int,bool)"));
         assert!(same("a::b::h0123456789abcdef", "a::b"));
+        assert!(same("<std[e28293b1aa0f68bd]::T>::new", "<std::T>::new"));
+        assert!(!same("f<[u8; 2]>", "f<>"));
         assert!(!same("f<3>(int)", "f<2>(int)"));
         assert!(!same("leaf", "other_leaf"));
+        assert!(same("clone@plt", "clone@plt") && !same("clone@plt", "clone@@V1"));
     }
 }

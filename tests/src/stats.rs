@@ -6,7 +6,10 @@ use serde::Deserialize;
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stats {
+    /// Sampling events that the filter let through.
     pub entries: u64,
+    /// All sampling events, whoever was running.
+    pub runs: u64,
     pub samples: u64,
     pub whole: u64,
     pub cut: BTreeMap<String, u64>,
@@ -75,7 +78,7 @@ mod tests {
             )
         };
         let text = format!(
-            r#"{{"entries": 30, "samples": 18, "whole": 15, "cut": {{}}, "unnamed": 0, "lost": {{}},
+            r#"{{"entries": 20, "runs": 24, "samples": 18, "whole": 15, "cut": {{}}, "unnamed": 0, "lost": {{}},
                 "left_out": {{"idle": 4}}, "processes": [{}, {}]}}"#,
             life(8),
             life(7)

@@ -220,16 +220,22 @@ impl Recording {
         }
         let entries: u64 = stats.processes.iter().map(|process| process.entries).sum();
         let left_out: u64 = stats.left_out.values().sum();
-        if stats.samples + lost + left_out > stats.entries {
+        if stats.samples + lost != stats.entries {
             return wrong(format!(
-                "{} samples, {lost} lost and {left_out} left out of {}",
+                "{} samples and {lost} lost are not the {} asked for",
                 stats.samples, stats.entries
             ));
         }
-        if entries + left_out > stats.entries {
+        if entries != stats.entries {
             return wrong(format!(
-                "{entries} entries of processes and {left_out} left out of {}",
+                "the processes' {entries} entries are not the {} of all",
                 stats.entries
+            ));
+        }
+        if stats.entries + left_out != stats.runs {
+            return wrong(format!(
+                "{} entries and {left_out} left out are not the {} of all",
+                stats.entries, stats.runs
             ));
         }
         Ok(())

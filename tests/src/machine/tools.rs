@@ -33,9 +33,11 @@ pub fn oracle(pid: u32, samples: &[Sample], scratch: &Path) -> Result<Oracle, Pr
             .flat_map(|address| [*address, address.saturating_sub(1)])
             .collect();
         oracle.files.insert(name.clone(), symbols(path)?);
+        let inlines = addr2line(path, &asked)?;
+        let demangled = demangle(&inlines)?;
         oracle
             .inlines
-            .insert(name, parse_inlines(&addr2line(path, &asked)?));
+            .insert(name, parse_inlines(&inlines, &demangled));
     }
     Ok(oracle)
 }
@@ -99,41 +101,60 @@ fn dump_vdso(scratch: &Path) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// Both symbol tables of a file.
+/// The symbol tables of a file, and those of its separate debug file where one is installed.
 fn symbols(path: &Path) -> Result<Symbols, String> {
     let mut symbols = Symbols::default();
-    for table in ["--dynamic", "--debug-syms"] {
-        let mut command = Command::new("nm");
-        command
-            .args(["--print-size", "--defined-only", "--no-sort", table])
-            .arg(path);
-        // A stripped file has no such table, which nm takes for an error.
-        let Ok(text) = run(&mut command) else {
-            continue;
-        };
-        let names = nm_names(&text);
-        symbols.add(
-            &text,
-            &filter(Command::new("c++filt").arg("--no-strip-underscore"), &names)?,
-        );
+    for file in [Some(path.to_owned()), debug_file(path)]
+        .into_iter()
+        .flatten()
+    {
+        for table in ["--dynamic", "--debug-syms"] {
+            let mut command = Command::new("nm");
+            command
+                .args([
+                    "--print-size",
+                    "--synthetic",
+                    "--defined-only",
+                    "--no-sort",
+                    table,
+                ])
+                .arg(&file);
+            // A stripped file has no such table, which nm takes for an error.
+            let Ok(text) = run(&mut command) else {
+                continue;
+            };
+            let names = nm_names(&text);
+            symbols.add(&text, &demangle(&names)?);
+        }
     }
     Ok(symbols)
 }
 
+/// What distributions keep apart from a stripped file, found by the file's build id.
+fn debug_file(path: &Path) -> Option<PathBuf> {
+    let notes = run(Command::new("readelf").arg("--notes").arg(path)).ok()?;
+    let id = notes
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Build ID: "))?;
+    let (folder, name) = id.split_at_checked(2)?;
+    let debug = PathBuf::from(format!("/usr/lib/debug/.build-id/{folder}/{name}.debug"));
+    debug.is_file().then_some(debug)
+}
+
+/// Each mangled name in a text, made readable.
+fn demangle(names: &str) -> Result<String, String> {
+    filter(Command::new("c++filt").arg("--no-strip-underscore"), names)
+}
+
 fn addr2line(path: &Path, addresses: &[u64]) -> Result<String, String> {
+    let path = &debug_file(path).unwrap_or_else(|| path.to_owned());
     let input: String = addresses
         .iter()
         .map(|address| format!("0x{address:x}\n"))
         .collect();
     let mut command = Command::new("addr2line");
     command
-        .args([
-            "--addresses",
-            "--functions",
-            "--inlines",
-            "--demangle",
-            "--exe",
-        ])
+        .args(["--addresses", "--functions", "--inlines", "--exe"])
         .arg(path);
     filter(&mut command, &input)
 }

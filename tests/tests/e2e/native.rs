@@ -278,21 +278,17 @@ fn kernel_path(world: &World) -> Result<(), Problem> {
     let truth = target.stop()?;
     let truth: Truth = parse(&truth)?;
     let under = |sample: &&Sample| {
-        let position = |wanted: &Frame| sample.frames.iter().position(|frame| frame == wanted);
-        let kernel = |name: &str| {
-            position(&Frame::Kernel {
-                name: name.to_owned(),
-            })
-        };
-        let own = sample
-            .frames
-            .iter()
-            .position(|frame| frame.is_native() && frame.name() == Some("read_zeros"));
-        let begin = sample.frames.iter().position(Frame::is_kernel);
+        let position = |wanted: fn(&Frame) -> bool| sample.frames.iter().position(wanted);
+        let own = position(|frame| frame.is_native() && frame.name() == Some("read_zeros"));
+        let begin = position(Frame::is_kernel);
+        let vfs = position(|frame| frame.is_kernel() && frame.name() == Some("vfs_read"));
+        // By read or by read_iter, as the kernel's version has it.
+        let zero = position(|frame| {
+            frame.is_kernel() && matches!(frame.name(), Some("read_zero" | "read_iter_zero"))
+        });
         // Once in the kernel, a stack stays there.
         let tail = begin.is_some_and(|begin| sample.frames[begin..].iter().all(Frame::is_kernel));
-        let in_read = kernel("vfs_read") < kernel("read_iter_zero") && kernel("vfs_read").is_some();
-        tail && in_read && own.is_some() && own < begin
+        tail && own.is_some() && own < begin && begin < vfs && vfs < zero
     };
     let count: u64 = recorded
         .samples

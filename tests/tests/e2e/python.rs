@@ -182,7 +182,7 @@ impl Row {
             Ok(self
                 .legal()?
                 .judge(samples, recorded.entries())
-                .at_least(RIGHT, 250)?)
+                .at_least(RIGHT, 100)?)
         };
         judge(&recorded.samples)?;
         let spoiled = judge(&faults::frames_left_out(&recorded.samples));
@@ -326,7 +326,7 @@ impl Row {
         let judge = |samples: &[Sample]| {
             let python: Vec<Sample> = samples.iter().map(only_python).collect();
             depth::judge(&python, recorded.entries(), "descend", "bottom", frames)
-                .at_least(RIGHT, 500)
+                .at_least(RIGHT, 200)
         };
         judge(&recorded.samples)?;
         must_fail(
@@ -370,14 +370,14 @@ impl Row {
     /// A Python that is started by the recording and over before its end: all its samples have names.
     fn ended(&self) -> Result<(), Problem> {
         let mut command = self.interpreter.command("legal.py")?;
-        command.args(["--seconds", "2"]);
+        command.args(["--cpu-seconds", "2"]);
         let words: Vec<String> = std::iter::once(command.get_program())
             .chain(command.get_args())
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
         let mut arguments = vec!["-r", "999", "--lines", "--"];
         arguments.extend(words.iter().map(String::as_str));
-        let recording = self.world.strata()?.record(5, &arguments)?;
+        let recording = self.world.strata()?.record(40, &arguments)?;
         let process = recording
             .stats
             .processes

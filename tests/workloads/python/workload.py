@@ -6,6 +6,9 @@ so that asking for it costs no frame. Runs on CPython 3.8 and newer, also where 
 """
 
 import argparse
+import dis
+import functools
+import inspect
 import json
 import os
 import signal
@@ -26,15 +29,17 @@ def _stop(_signal, _frame):
 
 
 def arguments(**extra):
-    """Parses --seconds and the flags given by name with their help."""
+    """Parses --seconds, --cpu-seconds and the flags given by name with their help."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=60, help="end after so long")
+    parser.add_argument("--cpu-seconds", type=float, default=0.0, help="end after so much CPU time")
     for name, text in extra.items():
         parser.add_argument("--" + name.replace("_", "-"), action="store_true", help=text)
     found = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGALRM, _stop)
+    for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, _stop)
     signal.alarm(max(1, found.seconds))
+    signal.setitimer(signal.ITIMER_PROF, found.cpu_seconds)
     return found
 
 
@@ -51,32 +56,82 @@ def tell(truth):
 
 
 class Recorder:
-    """A trace function, called for every instruction, that keeps each stack it meets as a path in a tree."""
+    """A trace function, called for every instruction, that keeps each stack it meets as a path in a tree.
+
+    From 3.11 on a function's first instructions come before the one that calls a trace function, and a generator is made by
+    such an instruction in a frame of its own, below whoever calls the generator function. What can be met there is added
+    from the bytecode.
+    """
+
+    GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
     def __init__(self):
         self.frames = {}
         self.nodes = {}
+        self.codes = {}
 
-    def path(self, frame):
-        parent = -1 if frame.f_back is None else self.path(frame.f_back)
-        code = frame.f_code
-        line = frame.f_lineno
+    def key(self, code, line):
         name = getattr(code, "co_qualname", code.co_name)
         key = (name, code.co_filename, 0 if line is None else line)
-        number = self.frames.setdefault(key, len(self.frames))
-        return self.nodes.setdefault((parent, number), len(self.nodes))
+        self.codes[key] = code
+        return self.frames.setdefault(key, len(self.frames))
+
+    def add(self, parent, code, line):
+        return self.nodes.setdefault((parent, self.key(code, line)), len(self.nodes))
+
+    def path(self, frame):
+        return self.add(self.parent(frame), frame.f_code, frame.f_lineno)
+
+    def parent(self, frame):
+        return -1 if frame.f_back is None else self.path(frame.f_back)
 
     def __call__(self, frame, event, _argument):
         frame.f_trace_opcodes = True
+        if event == "call":
+            for line in first_lines(frame.f_code):
+                self.add(self.parent(frame), frame.f_code, line)
         if event != "exception":
             self.path(frame)
         return self
 
+    def add_made_generators(self):
+        generators = {}
+        for code in set(self.codes.values()):
+            if code.co_flags & self.GENERATORS:
+                generators.setdefault(code.co_name, []).append(code)
+        keys = list(self.frames)
+        for (_, frame), node in list(self.nodes.items()):
+            called = names_on_line(self.codes[keys[frame]], keys[frame][2])
+            for code in (code for name in called & generators.keys() for code in generators[name]):
+                for line in first_lines(code):
+                    self.add(node, code, line)
+
     def truth(self, carriers):
         """The tree: {"frames": [[name, file, line]…], "nodes": [[parent or -1, frame, may be a leaf]…]}, root first. Line 0
         stands for an instruction without one. The functions named as carriers only call others and are no leaves."""
+        self.add_made_generators()
         names = [name for name, _, _ in self.frames]
         return {
             "frames": [list(key) for key in self.frames],
             "nodes": [[parent, frame, names[frame] not in carriers] for parent, frame in self.nodes],
         }
+
+
+def first_lines(code):
+    """The lines of the instructions up to the first one that can be traced. None before 3.11, where that is the very first."""
+    if sys.version_info < (3, 11):
+        return set()
+    traced = next(found.offset for found in dis.get_instructions(code) if found.opname == "RESUME")
+    return {line for begin, _, line in code.co_lines() if begin <= traced}
+
+
+@functools.lru_cache(maxsize=None)
+def names_on_line(code, line):
+    """The names of everything that a line of code loads, and so of everything that it may call."""
+    lines = [(begin, end) for begin, end, number in code.co_lines() if number == line] if sys.version_info >= (3, 11) else []
+    found = set()
+    for instruction in dis.get_instructions(code):
+        if any(begin <= instruction.offset < end for begin, end in lines):
+            value = instruction.argval
+            found.add(value if isinstance(value, str) else getattr(value, "co_name", ""))
+    return found
