@@ -218,6 +218,35 @@ ffffffffc0004000 t other\t[two]
         assert_eq!(name(&symbols, 0xffff_ffff_c000_5000), None);
     }
 
+    /// Each function of the running kernel has one of the names that stand at its address.
+    #[test]
+    fn own_kernel() {
+        let Ok(symbols) = KernelSymbols::load() else {
+            return;
+        };
+        let text = fs::read_to_string("/proc/kallsyms").unwrap();
+        let mut names = std::collections::HashMap::<u64, Vec<&str>>::new();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if is_code(words[1].as_bytes()[0]) {
+                let address = u64::from_str_radix(words[0], 16).unwrap();
+                names.entry(address).or_default().push(words[2]);
+            }
+        }
+        assert!(names.len() > 1000);
+        for (address, names) in names {
+            // BPF programs come and go meanwhile.
+            if let Some(found) = symbols.get(address)
+                && found.start == Some(address)
+            {
+                assert!(
+                    names.contains(&&*found.system_name),
+                    "{found:?} is {names:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn hidden_addresses_are_an_error() {
         let error = KernelSymbols::parse(b"0000000000000000 T _text\n".to_vec());

@@ -227,3 +227,34 @@ fn stamp(map: &Source) -> Stamp {
         Source::Bytes(bytes) => (bytes.as_ptr() as u64, bytes.len() as u64, 0, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbolizer_may_work_on_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Symbolizer>();
+    }
+
+    #[test]
+    fn a_perf_map_is_read_again_when_it_grows() {
+        let path = std::env::temp_dir().join(format!("strata-map-{}", std::process::id()));
+        std::fs::write(&path, "1000 10 first\n").unwrap();
+        let map = Source::File(std::fs::File::open(&path).unwrap().into());
+        let process = ProcessId::default();
+        let mut symbolizer = Symbolizer::new(Options::default());
+        let mut name = |avma| {
+            let symbol = symbolizer.perf_map(process, &map, avma)?;
+            Some(symbol.name.to_string())
+        };
+        assert_eq!(name(0x1000).as_deref(), Some("first"));
+        assert_eq!(name(0x2000), None);
+        std::fs::write(&path, "1000 10 first\n2000 10 second\n").unwrap();
+        assert_eq!(name(0x2000).as_deref(), Some("second"));
+        symbolizer.forget_process(process);
+        assert_eq!(symbolizer.bytes(), 0);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
