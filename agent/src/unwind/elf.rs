@@ -125,7 +125,7 @@ impl<'a> Header<'a> {
     pub fn entry(&self) -> Option<u64> {
         let has = |kind| self.programs.iter().any(|program| program.kind == kind);
         let is_program = self.kind == ET_EXEC || has(PT_INTERP) || self.is_pie();
-        // Linkers before binutils 2.38 gave every library the start of its .text as its entry
+        // Older GNU linkers gave every library the start of its .text as its entry
         // point. A loader begins somewhere in the middle.
         let text = |section: &&Section| section.flags & SHF_EXECINSTR != 0;
         let mut texts = self.sections.iter().filter(text).peekable();

@@ -1,6 +1,6 @@
 //! The few DWARF expressions in unwind information that a [`Rule`](agent_common::step::Rule) can
-//! say. Compilers and linkers write no others in code that is worth a rule (measured over all
-//! libraries of a Debian system).
+//! say. Of 13.9 million rows of a Debian system 249 need others, nearly all of them
+//! `*(rsp + N) + 8` in OpenSSL's hand-written loops, for which a rule has no field.
 
 use gimli::{EndianSlice, LittleEndian, Reader, Register};
 

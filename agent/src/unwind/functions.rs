@@ -157,8 +157,11 @@ impl<'s> Functions<'s> {
         let rows = &self.rows[first as usize..rows as usize];
         // The row in force at the span's start, and those that begin in it.
         let into = (span.start - start) as u32;
-        let rest = rows.partition_point(|row| row.into <= into);
-        builder.push(span.start, rows[rest.saturating_sub(1)].rule)?;
+        let rest = match into {
+            0 => 1,
+            _ => rows.partition_point(|row| row.into <= into),
+        };
+        builder.push(span.start, rows[rest - 1].rule)?;
         for row in &rows[rest..] {
             let offset = start + row.into as u64;
             if offset >= span.end {

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Everything that is read is the file's own claim. Sums are checked, sizes and work are capped,
-//! and what cannot be said by a rule becomes no rule.
+//! and what a rule cannot say becomes a rule that says so.
 
 mod build;
 mod elf;
@@ -41,8 +41,10 @@ use elf::Header;
 
 /// The unwind table of an executable or library: ELF, 64 bits, x86_64 or aarch64.
 ///
-/// Reads 25 million rows a second and more, and touches headers and call frame information only,
-/// never the code (except the first bytes of an x86_64 `.plt`).
+/// Makes 13 to 20 million rows a second on a busy virtual machine (libpython 3.11: 57,000 rows in
+/// 3 ms), where gimli's table alone, with nothing made of its rows, makes 19 to 27 million. Touches
+/// headers and call frame information only, never the code, except for the first bytes of an
+/// x86_64 `.plt`.
 pub fn build(file: &[u8]) -> Result<Table, UnwindError> {
     build::build(&Header::parse(file)?, false)
 }

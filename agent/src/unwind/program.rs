@@ -191,6 +191,7 @@ impl<'a, 'p> Program<'a, 'p> {
     }
 
     /// What may have changed.
+    #[inline(always)]
     fn execute(&mut self, instruction: &CallFrameInstruction<usize>) -> Result<Change, Broken> {
         use CallFrameInstruction as I;
         let factored = |offset: i64| offset.wrapping_mul(self.terms.data_alignment);

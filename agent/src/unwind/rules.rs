@@ -61,13 +61,14 @@ impl Rules {
     }
 }
 
-/// All of a rule, to compare at once.
+/// All of a rule, to compare at once. Paired are fields that are no neighbours: two that are would be
+/// loaded in one go, and wait for the store to the one that was just written.
 fn words(rule: &Rule) -> [u64; 2] {
     let kinds = u32::from_le_bytes([rule.cfa, rule.fp, rule.ra, rule.register]);
     let pair = |high: i32, low: u32| (high as u32 as u64) << 32 | low as u64;
     [
-        pair(rule.cfa_offset, kinds),
-        pair(rule.fp_offset, rule.ra_offset as u32),
+        pair(rule.cfa_offset, rule.ra_offset as u32),
+        pair(rule.fp_offset, kinds),
     ]
 }
 

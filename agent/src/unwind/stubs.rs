@@ -110,9 +110,9 @@ pub(super) fn linkage(header: &Header, segments: &Segments) -> Vec<Span> {
     super::spans::flatten(spans)
 }
 
-/// The vDSO's `__kernel_rt_sigreturn` on aarch64, by its code (`mov x8, #139; svc #0`): the kernel
-/// took its unwind information away because unwinders misused it (arch/arm64/kernel/vdso/
-/// sigreturn.S, since Linux 5.8).
+/// The vDSO's `__kernel_rt_sigreturn` on aarch64, by its code (`mov x8, #139; svc #0`). Kernels
+/// describe it by the frame record of the interrupted function, which does not say where that was
+/// interrupted, or not at all (arch/arm64/kernel/vdso/sigreturn.S in different versions).
 pub(super) fn trampolines(header: &Header, segments: &Segments) -> Vec<Span> {
     const CODE: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
     let mut spans = Vec::new();

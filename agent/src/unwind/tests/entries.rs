@@ -45,7 +45,7 @@ fn entry_points_of_programs_are_outermost() {
     }
 }
 
-/// Before binutils 2.38 a library's entry point was the first byte of its .text, where just any
+/// Older GNU linkers made the first byte of .text a library's entry point, where just any
 /// function may be.
 #[test]
 fn the_entry_point_of_a_library_means_nothing() {

@@ -91,7 +91,7 @@ fn aarch64_signal_trampoline_of_the_vdso() {
     assert_eq!(build(&file).unwrap().rule(RET + 0x104), None);
 }
 
-/// The layout of the CFI that arm64 kernels had: a frame record, which is not the interrupted
+/// As some arm64 kernels describe theirs: a frame record, which is not the interrupted
 /// context.
 #[test]
 fn aarch64_signal_trampoline_with_a_frame_record() {
