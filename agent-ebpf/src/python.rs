@@ -18,6 +18,8 @@ use crate::{setting, stages};
 const STEPS: u32 = 64;
 /// Native frames that one step passes in search of an anchor.
 const PROBES: u32 = 8;
+/// Bytes from the thread state's start in which `root_cframe` lies.
+const ROOT_CFRAME: u64 = 512;
 /// Keys that glibc keeps in a thread's own block.
 const GLIBC_KEYS: u64 = 32;
 /// Bytes that hold the members of a frame: up to 3.10, and from 3.11 on, where a frame may end
@@ -85,6 +87,7 @@ fn begin(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     if state == 0 {
         return PythonEnd::NoThreadState as u32;
     }
+    scratch.python.state = state;
     if !user_bytes(state, &mut scratch.object, TSTATE_BYTES as u32) {
         return PythonEnd::Unreadable as u32;
     }
@@ -169,16 +172,13 @@ fn one_step(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
 #[inline(never)]
 fn next_cframe(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let cframe = scratch.python.cframe;
-    if cframe == 0 {
+    // The outermost one is in the thread state and not on the stack; its `previous` is never set.
+    if cframe == 0 || cframe.wrapping_sub(scratch.python.state) < ROOT_CFRAME {
         return PythonEnd::Root as u32;
     }
     let Some(previous) = user_u64(cframe.wrapping_add(offsets.cframe_previous as u64)) else {
         return PythonEnd::Unreadable as u32;
     };
-    if previous == 0 {
-        // The outermost one is in the thread state, not on the stack.
-        return PythonEnd::Root as u32;
-    }
     scratch.python.anchor = cframe;
     scratch.python.cframe = previous;
     GO_ON

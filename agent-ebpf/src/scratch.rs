@@ -61,6 +61,8 @@ pub struct Python {
     /// Index + 1 in `PYTHONS`; 0: no interpreter met.
     pub index: u32,
     pub started: u32,
+    /// avma of the thread state.
+    pub state: u64,
     /// Next frame, next `CFrame`, anchor that waits for its native frame.
     pub frame: u64,
     pub cframe: u64,
