@@ -5,6 +5,8 @@ pub mod btf;
 pub mod counters;
 pub mod cpus;
 pub mod decode;
+#[cfg(test)]
+mod decode_tests;
 pub mod kernel;
 pub mod load;
 mod plain;

@@ -11,6 +11,8 @@ mod names;
 mod resolve;
 mod space;
 mod stacks;
+#[cfg(test)]
+mod stacks_tests;
 mod statistics;
 
 use std::collections::{HashMap, HashSet};

@@ -1,0 +1,84 @@
+//! Code objects of the stacks: none is given the name of another one that was at its address.
+
+use agent_common::code::{TEXT_BYTES, Text};
+use agent_common::process::ProcessId;
+use agent_common::record::{self, Header};
+
+use super::PROCESS;
+use crate::session::codes::{CodeKey, Codes};
+
+const KEY: CodeKey = CodeKey {
+    process: PROCESS,
+    code: 0x7f00_1234_5670,
+    signature: 0x1111_2222_3333_4445,
+};
+
+/// Every code object that differs from [`KEY`] in one bit.
+fn other_codes() -> Vec<(String, CodeKey)> {
+    let mut others = changes!(KEY, CodeKey { code, signature } besides { process });
+    for (name, process) in changes!(KEY.process, ProcessId { pid, exec, start }) {
+        others.push((name, CodeKey { process, ..KEY }));
+    }
+    others
+}
+
+/// The record of a code object with a name and file of ASCII.
+fn code(key: CodeKey, name: &str, first_line: i32) -> record::Code {
+    // One byte a character, compact, ASCII.
+    const STATE: u32 = 1 << 2 | 1 << 5 | 1 << 6;
+    let text = |text: &str| {
+        let mut data = [0; TEXT_BYTES];
+        data[..text.len()].copy_from_slice(text.as_bytes());
+        Text {
+            length: text.len() as u64,
+            state: STATE,
+            stored: text.len() as u32,
+            data,
+        }
+    };
+    record::Code {
+        header: Header::default(),
+        process: key.process,
+        code: key.code,
+        signature: key.signature,
+        linetable: 0,
+        python: 0,
+        first_line,
+        name: text(name),
+        file: text("file.py"),
+    }
+}
+
+#[test]
+fn a_code_object_is_not_found_by_one_that_differs() {
+    let mut codes = Codes::default();
+    codes.add(&code(KEY, "first", 10));
+    for (name, other) in other_codes() {
+        assert_ne!(other, KEY, "{name}");
+        assert!(codes.get_mut(&other).is_none(), "{name}");
+    }
+    assert_eq!(
+        codes.get_mut(&KEY).map(|code| code.name.clone()).as_deref(),
+        Some("first")
+    );
+}
+
+/// Freed memory is used again: the same address with another signature is another code object.
+#[test]
+fn code_objects_keep_their_names_apart() {
+    let mut codes = Codes::default();
+    codes.add(&code(KEY, "first", 10));
+    for (_, other) in other_codes() {
+        codes.add(&code(other, "second", 20));
+    }
+    let first = codes.get_mut(&KEY).expect("the first one");
+    assert_eq!((first.name.as_str(), first.first_line), ("first", 10));
+    for (name, other) in other_codes() {
+        let second = codes.get_mut(&other).expect("a second one");
+        assert_eq!(
+            (second.name.as_str(), second.first_line),
+            ("second", 20),
+            "{name}"
+        );
+    }
+}
