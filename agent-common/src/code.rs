@@ -25,7 +25,10 @@ pub const fn signature(
 #[inline(always)]
 pub const fn key(seed: u64, process: &ProcessId, code: u64, signature: u64) -> u64 {
     let mut hash = Hasher::new(seed);
-    hash.push(process.start, (process.exec as u64) << 32 | process.pid as u64);
+    hash.push(
+        process.start,
+        (process.exec as u64) << 32 | process.pid as u64,
+    );
     hash.push(code, signature);
     hash.finish()
 }

@@ -2,7 +2,7 @@
 //! the agent unwinds them as soon as it has read the file. Nothing is thrown away in between.
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_output};
 
 use agent_common::counter::Counter;
@@ -11,7 +11,7 @@ use agent_common::stack::KERNEL_FRAMES;
 
 use crate::maps::{EVENTS, count};
 use crate::scratch::scratch;
-use crate::{emit, lifecycle};
+use crate::{emit, lifecycle, setting, stages};
 
 const PAGE: u64 = 4096;
 const PAGES: u64 = DEFERRED_BYTES as u64 / PAGE;
@@ -22,10 +22,16 @@ struct Record {
     stack: [u8; DEFERRED_BYTES],
 }
 
-pub fn stage<C: EbpfContext>(_ctx: &C) -> u32 {
+pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     let Some(scratch) = scratch() else {
         return 0;
     };
+    if EVENTS.query(BPF_RB_AVAIL_DATA as u64) > 2 * setting!(wakeup_bytes) as u64 {
+        // The agent does not keep up: these records would leave no room for others. The sample is
+        // kept as far as it was walked.
+        stages::enter(ctx, stages::EMIT);
+        return 0;
+    }
     lifecycle::announce_file(scratch);
     let shape = scratch.sample.shape;
     // The kernel's part travels as a stack of its own, found again by the sample's time.

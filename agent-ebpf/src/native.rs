@@ -81,7 +81,7 @@ fn enter_mapping(scratch: &mut Scratch) -> u32 {
     if at_hand(scratch, place) || read_mapping(scratch, place) == FOUND {
         return GO_ON;
     }
-    if scratch.frame.pc == 0 && scratch.frame.fp_known == BY_POINTER {
+    if scratch.frame.pc == 0 && scratch.by_pointer != 0 {
         return NativeEnd::FramePointerEnd as u32;
     }
     NativeEnd::NotExecutable as u32
@@ -111,7 +111,7 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
         return NativeEnd::UnknownExecutable as u32;
     }
     let offset = place.wrapping_add(delta);
-    let pointed = if scratch.frame.fp_known == BY_POINTER {
+    let pointed = if scratch.by_pointer != 0 {
         FRAME_BY_POINTER
     } else {
         0
@@ -138,6 +138,7 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
         let Some(rule) = RULES.get(number as u32) else {
             return NativeEnd::NoRow as u32;
         };
+        scratch.by_pointer = 0;
         let stack = &mut scratch.stack;
         let registers = &scratch.registers;
         let outcome = step(
@@ -174,9 +175,6 @@ fn rule_number(executable: &Executable, offset: u64) -> u16 {
     find_rule(executable, offset, |number| Some(cell(number)))
 }
 
-/// Value of `Frame::fp_known` after a step by the frame pointer.
-const BY_POINTER: u32 = 2;
-
 /// Where there are no rows: one frame by the frame pointer, believed only if it points up the
 /// stack to an address that follows a call instruction.
 #[inline(never)]
@@ -204,7 +202,8 @@ fn pointer_step(scratch: &mut Scratch) -> u32 {
     scratch.frame.sp = fp + 16;
     scratch.frame.pc = pc;
     scratch.frame.called = 1;
-    scratch.frame.fp_known = BY_POINTER;
+    scratch.frame.fp_known = 1;
+    scratch.by_pointer = 1;
     GO_ON
 }
 

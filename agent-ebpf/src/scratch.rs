@@ -140,7 +140,8 @@ pub struct Scratch {
     /// not described yet, or its interpreter is not.
     pub unknown: Unknown,
     pub announce: u32,
-    pub padding: u32,
+    /// 1: the current frame was reached by its callee's frame pointer.
+    pub by_pointer: u32,
     /// Next entry that the stage of code objects looks at, and whether one failed so far.
     pub code_next: u32,
     pub code_failed: u32,

@@ -15,10 +15,19 @@ pub struct Counters {
 
 impl Counters {
     pub fn new(loaded: &mut Loaded) -> Result<Self, LoadError> {
-        let slots = PerCpuArray::try_from(loaded.take("COUNTERS")?)
-            .map_err(|source| LoadError::Access { map: "COUNTERS", source })?;
-        let processes = PerCpuHashMap::try_from(loaded.take("PROCESS_ENTRIES")?)
-            .map_err(|source| LoadError::Access { map: "PROCESS_ENTRIES", source })?;
+        let slots = PerCpuArray::try_from(loaded.take("COUNTERS")?).map_err(|source| {
+            LoadError::Access {
+                map: "COUNTERS",
+                source,
+            }
+        })?;
+        let processes =
+            PerCpuHashMap::try_from(loaded.take("PROCESS_ENTRIES")?).map_err(|source| {
+                LoadError::Access {
+                    map: "PROCESS_ENTRIES",
+                    source,
+                }
+            })?;
         Ok(Self { slots, processes })
     }
 

@@ -4,7 +4,9 @@ use std::fs;
 
 /// CPUs that may ever be there: one more than the highest number.
 pub fn possible() -> u32 {
-    list("/sys/devices/system/cpu/possible").last().map_or(1, |last| last + 1)
+    list("/sys/devices/system/cpu/possible")
+        .last()
+        .map_or(1, |last| last + 1)
 }
 
 /// CPUs that are running now.
@@ -14,7 +16,9 @@ pub fn online() -> Vec<u32> {
 }
 
 fn list(path: &str) -> Vec<u32> {
-    fs::read_to_string(path).map(|text| parse(&text)).unwrap_or_default()
+    fs::read_to_string(path)
+        .map(|text| parse(&text))
+        .unwrap_or_default()
 }
 
 /// A list as the kernel writes it: `0-3,5`.

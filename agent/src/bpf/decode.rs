@@ -84,21 +84,28 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         }
         kind::DEFERRED_KERNEL => {
             let (stack, rest) = head::<Stack>(bytes)?;
-            Ok(Record::DeferredKernel(stack, list(rest, usize::from(stack.count))?))
+            Ok(Record::DeferredKernel(
+                stack,
+                list(rest, usize::from(stack.count))?,
+            ))
         }
         other => Err(DecodeError::UnknownKind(other)),
     }
 }
 
 fn head<T: Plain>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError> {
-    let (head, rest) =
-        bytes.split_at_checked(size_of::<T>()).ok_or(DecodeError::Short(bytes.len()))?;
+    let (head, rest) = bytes
+        .split_at_checked(size_of::<T>())
+        .ok_or(DecodeError::Short(bytes.len()))?;
     // SAFETY: `head` is as long as `T`, of which any bytes are a value (`Plain`).
     Ok((unsafe { head.as_ptr().cast::<T>().read_unaligned() }, rest))
 }
 
 fn part(bytes: &[u8], said: usize) -> Result<&[u8], DecodeError> {
-    bytes.get(..said).ok_or(DecodeError::Length { said, there: bytes.len() })
+    bytes.get(..said).ok_or(DecodeError::Length {
+        said,
+        there: bytes.len(),
+    })
 }
 
 fn list<T: Plain>(bytes: &[u8], count: usize) -> Result<Vec<T>, DecodeError> {

@@ -45,11 +45,19 @@ pub enum LoadError {
          CAP_PERFMON run it with sudo; with them this is a defect, please report it with the \
          output of `uname -r`"
     )]
-    Program { program: String, #[source] source: ProgramError },
+    Program {
+        program: String,
+        #[source]
+        source: ProgramError,
+    },
     #[error("the committed object has no map or program {0}: it was built from other sources")]
     Missing(&'static str),
     #[error("map {map}: {source}")]
-    Access { map: &'static str, #[source] source: aya::maps::MapError },
+    Access {
+        map: &'static str,
+        #[source]
+        source: aya::maps::MapError,
+    },
 }
 
 /// Sampling of one CPU.
@@ -116,10 +124,16 @@ impl Loaded {
                 .ok_or(LoadError::Missing(ENTRY))?
                 .try_into()
                 .map_err(|source| program_error(name, source))?;
-            program.load().map_err(|source| program_error(name, source))?;
+            program
+                .load()
+                .map_err(|source| program_error(name, source))?;
         }
-        let mut stages = ProgramArray::try_from(take(&mut ebpf, "STAGES")?)
-            .map_err(|source| LoadError::Access { map: "STAGES", source })?;
+        let mut stages = ProgramArray::try_from(take(&mut ebpf, "STAGES")?).map_err(|source| {
+            LoadError::Access {
+                map: "STAGES",
+                source,
+            }
+        })?;
         for (number, name) in STAGES.iter().enumerate() {
             let program: &PerfEvent = ebpf
                 .program(name)
@@ -129,7 +143,10 @@ impl Loaded {
             let fd = program.fd().map_err(|source| program_error(name, source))?;
             stages
                 .set(number as u32, fd, 0)
-                .map_err(|source| LoadError::Access { map: "STAGES", source })?;
+                .map_err(|source| LoadError::Access {
+                    map: "STAGES",
+                    source,
+                })?;
         }
         Ok(Self {
             _stages: stages,
@@ -159,8 +176,12 @@ impl Loaded {
             .ok_or(LoadError::Missing("on_fork"))?
             .try_into()
             .map_err(|source| program_error(name, source))?;
-        program.load().map_err(|source| program_error(name, source))?;
-        program.attach("sched_process_fork").map_err(|source| program_error(name, source))?;
+        program
+            .load()
+            .map_err(|source| program_error(name, source))?;
+        program
+            .attach("sched_process_fork")
+            .map_err(|source| program_error(name, source))?;
         Ok(())
     }
 
@@ -191,7 +212,9 @@ impl Loaded {
             .ok_or(LoadError::Missing(ENTRY))?
             .try_into()
             .map_err(|source| program_error(ENTRY, source))?;
-        program.detach(link.0).map_err(|source| program_error(ENTRY, source))
+        program
+            .detach(link.0)
+            .map_err(|source| program_error(ENTRY, source))
     }
 
     /// Makes the kernel side send the bodies of stacks and code objects again.
@@ -209,7 +232,10 @@ impl Loaded {
     fn write_control(&mut self) -> Result<(), LoadError> {
         self.control
             .set(0, Plain(self.control_value), 0)
-            .map_err(|source| LoadError::Access { map: "CONTROL", source })
+            .map_err(|source| LoadError::Access {
+                map: "CONTROL",
+                source,
+            })
     }
 
     /// What the verifier went through, program by program.
@@ -246,13 +272,19 @@ fn array<V: aya::Pod>(
 }
 
 fn program_error(program: &str, source: ProgramError) -> LoadError {
-    LoadError::Program { program: program.to_owned(), source }
+    LoadError::Program {
+        program: program.to_owned(),
+        source,
+    }
 }
 
 /// Maps count against this limit below 5.11. Where it may not be raised, newer kernels don't need
 /// it, and an older one's refusal to make a map says so.
 fn raise_memlock_limit() {
-    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
     // SAFETY: `limit` is a valid pointer for the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }
@@ -263,20 +295,29 @@ impl Loaded {
     pub fn set_executable(&mut self, key: &FileId, entry: &Executable) -> Result<(), LoadError> {
         self.executables
             .insert(Plain(*key), Plain(*entry), 0)
-            .map_err(|source| LoadError::Access { map: "EXECUTABLES", source })
+            .map_err(|source| LoadError::Access {
+                map: "EXECUTABLES",
+                source,
+            })
     }
 
     pub fn set_vdso(&mut self, entry: &Executable) -> Result<(), LoadError> {
         self.vdso
             .set(0, Plain(*entry), 0)
-            .map_err(|source| LoadError::Access { map: "VDSO", source })
+            .map_err(|source| LoadError::Access {
+                map: "VDSO",
+                source,
+            })
     }
 
     /// Gives an interpreter's offsets their slot.
     pub fn set_python(&mut self, slot: u32, offsets: &PythonOffsets) -> Result<(), LoadError> {
         self.pythons
             .set(slot, Plain(*offsets), 0)
-            .map_err(|source| LoadError::Access { map: "PYTHONS", source })
+            .map_err(|source| LoadError::Access {
+                map: "PYTHONS",
+                source,
+            })
     }
 
     pub fn set_process_python(
@@ -286,20 +327,29 @@ impl Loaded {
     ) -> Result<(), LoadError> {
         self.process_python
             .insert(Plain(*process), Plain(*python), 0)
-            .map_err(|source| LoadError::Access { map: "PROCESS_PYTHON", source })
+            .map_err(|source| LoadError::Access {
+                map: "PROCESS_PYTHON",
+                source,
+            })
     }
 
     /// Takes a process into the filter.
     pub fn add_pid(&mut self, pid: u32, filter: &PidFilter) -> Result<(), LoadError> {
         self.pids
             .insert(pid, Plain(*filter), 0)
-            .map_err(|source| LoadError::Access { map: "PIDS", source })
+            .map_err(|source| LoadError::Access {
+                map: "PIDS",
+                source,
+            })
     }
 
     /// Takes a cgroup, by its kernfs id, into the filter.
     pub fn add_cgroup(&mut self, id: u64) -> Result<(), LoadError> {
         self.cgroups
             .insert(id, 1, 0)
-            .map_err(|source| LoadError::Access { map: "CGROUPS", source })
+            .map_err(|source| LoadError::Access {
+                map: "CGROUPS",
+                source,
+            })
     }
 }

@@ -11,8 +11,11 @@ pub struct Ring(RingBuf<MapData>);
 
 impl Ring {
     pub fn new(loaded: &mut Loaded) -> Result<Self, LoadError> {
-        let ring = RingBuf::try_from(loaded.take("EVENTS")?)
-            .map_err(|source| LoadError::Access { map: "EVENTS", source })?;
+        let ring =
+            RingBuf::try_from(loaded.take("EVENTS")?).map_err(|source| LoadError::Access {
+                map: "EVENTS",
+                source,
+            })?;
         Ok(Self(ring))
     }
 

@@ -56,13 +56,22 @@ impl Table {
     /// `budget`: most shards (1 MiB each) to be made.
     pub fn new(loaded: &mut Loaded, budget: u32) -> Result<Self, LoadError> {
         let budget = budget.clamp(1, SHARDS);
-        let outer = ArrayOfMaps::try_from(loaded.take("TABLE")?)
-            .map_err(|source| LoadError::Access { map: "TABLE", source })?;
+        let outer =
+            ArrayOfMaps::try_from(loaded.take("TABLE")?).map_err(|source| LoadError::Access {
+                map: "TABLE",
+                source,
+            })?;
         let mut rules_map: Array<MapData, Plain<Rule>> = Array::try_from(loaded.take("RULES")?)
-            .map_err(|source| LoadError::Access { map: "RULES", source })?;
+            .map_err(|source| LoadError::Access {
+                map: "RULES",
+                source,
+            })?;
         rules_map
             .set(RULE_END as u32, Plain(Rule::END), 0)
-            .map_err(|source| LoadError::Access { map: "RULES", source })?;
+            .map_err(|source| LoadError::Access {
+                map: "RULES",
+                source,
+            })?;
         let cells = budget.saturating_mul(SHARD_CELLS);
         Ok(Self {
             outer,
@@ -139,7 +148,9 @@ impl Table {
             if number >= RULES {
                 return Err(TableError::Rules);
             }
-            self.rules_map.set(number, Plain(*rule), 0).map_err(TableError::Shard)?;
+            self.rules_map
+                .set(number, Plain(*rule), 0)
+                .map_err(TableError::Shard)?;
             self.rules.insert(*rule, number as u16);
             numbers.push(number as u16);
         }
@@ -148,12 +159,17 @@ impl Table {
 
     /// First fit.
     fn allocate(&mut self, cells: u32) -> Result<Range, TableError> {
-        let budget = TableError::Budget { budget: self.budget };
+        let budget = TableError::Budget {
+            budget: self.budget,
+        };
         let Some(place) = self.free.iter().position(|free| free.cells >= cells) else {
             return Err(budget);
         };
         let free = &mut self.free[place];
-        let range = Range { first: free.first, cells };
+        let range = Range {
+            first: free.first,
+            cells,
+        };
         free.first += cells;
         free.cells -= cells;
         if free.cells == 0 {
@@ -175,18 +191,21 @@ impl Table {
 
     fn shard(&mut self, number: u32) -> Result<&mut Shard, TableError> {
         let Some(slot) = self.shards.get_mut(number as usize) else {
-            return Err(TableError::Budget { budget: self.budget });
+            return Err(TableError::Budget {
+                budget: self.budget,
+            });
         };
         if slot.is_none() {
             let kind = aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
-            let shape =
-                aya_obj::Map::new_from_params(kind, 4, 8, SHARD_CELLS / 2, BPF_F_MMAPABLE);
+            let shape = aya_obj::Map::new_from_params(kind, 4, 8, SHARD_CELLS / 2, BPF_F_MMAPABLE);
             let map = MapData::create(shape, "strata_rows", None).map_err(TableError::Shard)?;
             let cells = map_cells(&map)?;
             self.outer.set(number, &map, 0).map_err(TableError::Shard)?;
             *slot = Some(Shard { cells, _map: map });
         }
-        slot.as_mut().ok_or(TableError::Budget { budget: self.budget })
+        slot.as_mut().ok_or(TableError::Budget {
+            budget: self.budget,
+        })
     }
 }
 

@@ -7,7 +7,13 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 /// Shows where the CPU goes: kernel, native code and Python in one stack, without preparing the
 /// target.
 #[derive(Debug, Parser)]
-#[command(name = "strata", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "strata",
+    version,
+    about,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub struct Args {
     /// Say on stderr what is done.
     #[arg(long, global = true)]

@@ -1,11 +1,13 @@
 //! A command that is sampled from its first instruction: it waits, before its exec, until sampling
 //! has begun.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -45,14 +47,20 @@ pub fn hold(command: &[OsString]) -> io::Result<Waiting> {
     }
     let (sender, spawned) = channel();
     // Spawning returns only after the exec.
-    thread::Builder::new().name("strata-command".to_owned()).spawn(move || {
-        let result = child.spawn();
-        drop((pid_write, go_read));
-        let _ = sender.send(result);
-    })?;
+    thread::Builder::new()
+        .name("strata-command".to_owned())
+        .spawn(move || {
+            let result = child.spawn();
+            drop((pid_write, go_read));
+            let _ = sender.send(result);
+        })?;
     let mut pid = [0; 4];
     pid_read.read_exact(&mut pid)?;
-    Ok(Waiting { pid: u32::from_ne_bytes(pid), go: go_write, spawned })
+    Ok(Waiting {
+        pid: u32::from_ne_bytes(pid),
+        go: go_write,
+        spawned,
+    })
 }
 
 impl Waiting {
@@ -66,10 +74,23 @@ impl Waiting {
     }
 }
 
+/// The file that a command's name means, as `execvp` finds it.
+pub fn file_of(program: &OsStr) -> Option<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
+        return Some(program.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
 /// The exit code that says the same as a command's end: its own, or 128 + the signal's number.
 pub fn exit_code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 

@@ -15,10 +15,17 @@ pub use args::{Args, Command};
 /// Runs the program that the arguments ask for.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    let level = if args.verbose { "strata=debug" } else { "strata=warn" };
+    let level = if args.verbose {
+        "strata=debug"
+    } else {
+        "strata=warn"
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("STRATA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let result = match args.command {
         Command::Record(args) => record::run(args),
     };

@@ -41,7 +41,9 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
     let mut session = Session::new(settings.config.clone())?;
     if args.verifier_stats {
         for program in session.verified() {
-            let count = program.instructions.map_or("unknown".to_owned(), |it| it.to_string());
+            let count = program
+                .instructions
+                .map_or("unknown".to_owned(), |it| it.to_string());
             eprintln!("verifier: {} {count}", program.program);
         }
     }
@@ -60,6 +62,13 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
     if args.children || waiting.is_some() {
         session.follow_forks()?;
     }
+    if let Some(path) = args
+        .command
+        .first()
+        .and_then(|program| command::file_of(program))
+    {
+        session.read_ahead(&path);
+    }
     session.scan(&args.pids)?;
     session.start()?;
     let child = match waiting.map(Waiting::release) {
@@ -68,8 +77,11 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
         Some(Err(error)) => {
             let name = args.command[0].to_string_lossy();
             eprintln!("strata: {name} can't be run: {error}");
-            let code =
-                if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE };
+            let code = if error.kind() == io::ErrorKind::NotFound {
+                NOT_FOUND
+            } else {
+                NOT_RUNNABLE
+            };
             return Ok(ExitCode::from(code));
         }
     };
@@ -90,7 +102,9 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
 
 /// Finds out before the recording that its result can't be written.
 fn check_output(settings: &Settings) -> Result<()> {
-    let Output::File(path) = &settings.output else { return Ok(()) };
+    let Output::File(path) = &settings.output else {
+        return Ok(());
+    };
     let existed = path.exists();
     fs::OpenOptions::new().append(true).create(true).open(path).with_context(|| {
         format!(
@@ -134,7 +148,10 @@ async fn record(
     // SAFETY: the session's descriptor is its ring buffer's, the same one as long as it lives.
     let registered = unsafe { AsyncFd::register(session) };
     let mut session = registered.map_err(|error| {
-        anyhow::anyhow!("the ring buffer can't be waited for: {}", error.into_parts().1)
+        anyhow::anyhow!(
+            "the ring buffer can't be waited for: {}",
+            error.into_parts().1
+        )
     })?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -171,11 +188,7 @@ async fn record(
     Ok((session.into_inner(), code))
 }
 
-fn write(
-    args: &RecordArgs,
-    settings: &Settings,
-    profile: &Profile,
-) -> Result<()> {
+fn write(args: &RecordArgs, settings: &Settings, profile: &Profile) -> Result<()> {
     let options = format::Options {
         lines: args.lines,
         threads: args.threads,
@@ -187,10 +200,12 @@ fn write(
         FormatArg::Flamegraph => {
             let caption = format::Caption::of(profile);
             format::flamegraph(profile, &options, &caption)?
-        },
+        }
     };
     match &settings.output {
-        Output::Stdout => io::stdout().write_all(&bytes).context("stdout can't be written")?,
+        Output::Stdout => io::stdout()
+            .write_all(&bytes)
+            .context("stdout can't be written")?,
         Output::File(path) => fs::write(path, &bytes)
             .with_context(|| format!("{} can't be written", path.display()))?,
     }
@@ -200,7 +215,13 @@ fn write(
 /// What came of it, on stderr.
 fn summary(settings: &Settings, statistics: &Statistics) {
     let total = &statistics.total;
-    let share = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 * 100.0 / of as f64 };
+    let share = |part: u64, of: u64| {
+        if of == 0 {
+            0.0
+        } else {
+            part as f64 * 100.0 / of as f64
+        }
+    };
     let lost: u64 = statistics.lost.values().sum();
     let cut = total.samples.saturating_sub(total.whole);
     eprintln!(

@@ -41,7 +41,9 @@ pub enum SettingsError {
         "--children needs a process whose children are meant: add -p PID or a command after --."
     )]
     Children,
-    #[error("-p, --container and --cgroup can't be combined with a command; leave one of them out.")]
+    #[error(
+        "-p, --container and --cgroup can't be combined with a command; leave one of them out."
+    )]
     CommandAndTarget,
     #[error("-p can't be combined with --container or --cgroup; leave one of them out.")]
     PidAndCgroup,
@@ -89,7 +91,9 @@ impl Settings {
             Output::File(args.output.clone())
         };
         let targets = args.container.iter().cloned().map(Target::Container);
-        let targets = targets.chain(args.cgroup.iter().cloned().map(Target::Cgroup)).collect();
+        let targets = targets
+            .chain(args.cgroup.iter().cloned().map(Target::Cgroup))
+            .collect();
         Ok(Self {
             config: Config {
                 event: match args.event {
@@ -104,7 +108,10 @@ impl Settings {
                 ring_bytes: 1 << 22,
                 table_mib: 64,
             },
-            view: View { native_python: args.native_python, inlines: !args.no_inlines },
+            view: View {
+                native_python: args.native_python,
+                inlines: !args.no_inlines,
+            },
             format: format(args)?,
             output,
             duration,
@@ -118,7 +125,11 @@ fn format(args: &RecordArgs) -> Result<FormatArg, SettingsError> {
         return Ok(format);
     }
     let name = args.output.to_string_lossy();
-    match args.output.extension().and_then(|extension| extension.to_str()) {
+    match args
+        .output
+        .extension()
+        .and_then(|extension| extension.to_str())
+    {
         Some("svg") => Ok(FormatArg::Flamegraph),
         Some("folded" | "txt") => Ok(FormatArg::Folded),
         _ if name == "-" => Ok(FormatArg::Folded),
@@ -131,7 +142,12 @@ mod tests {
     use super::*;
 
     fn args() -> RecordArgs {
-        RecordArgs { output: "a.svg".into(), rate: 99, depth: 512, ..RecordArgs::default() }
+        RecordArgs {
+            output: "a.svg".into(),
+            rate: 99,
+            depth: 512,
+            ..RecordArgs::default()
+        }
     }
 
     #[test]
@@ -144,36 +160,75 @@ mod tests {
 
     #[test]
     fn a_command_is_sampled_with_its_children() {
-        let with = RecordArgs { command: vec!["true".into()], ..args() };
+        let with = RecordArgs {
+            command: vec!["true".into()],
+            ..args()
+        };
         let settings = Settings::resolve(&with).unwrap();
         assert_eq!(settings.config.filter, FILTER_PIDS | FILTER_CHILDREN);
     }
 
     #[test]
     fn targets_exclude_each_other() {
-        let with = RecordArgs { command: vec!["true".into()], pids: vec![1], ..args() };
-        assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::CommandAndTarget);
-        let with = RecordArgs { pids: vec![1], container: vec!["a".into()], ..args() };
-        assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::PidAndCgroup);
-        let with = RecordArgs { children: true, ..args() };
-        assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::Children);
+        let with = RecordArgs {
+            command: vec!["true".into()],
+            pids: vec![1],
+            ..args()
+        };
+        assert_eq!(
+            Settings::resolve(&with).unwrap_err(),
+            SettingsError::CommandAndTarget
+        );
+        let with = RecordArgs {
+            pids: vec![1],
+            container: vec!["a".into()],
+            ..args()
+        };
+        assert_eq!(
+            Settings::resolve(&with).unwrap_err(),
+            SettingsError::PidAndCgroup
+        );
+        let with = RecordArgs {
+            children: true,
+            ..args()
+        };
+        assert_eq!(
+            Settings::resolve(&with).unwrap_err(),
+            SettingsError::Children
+        );
     }
 
     #[test]
     fn the_extension_tells_the_format_unless_it_is_given() {
-        let with = |output: &str, format| RecordArgs { output: output.into(), format, ..args() };
+        let with = |output: &str, format| RecordArgs {
+            output: output.into(),
+            format,
+            ..args()
+        };
         let format = |args| Settings::resolve(&args).map(|settings| settings.format);
         assert_eq!(format(with("a.folded", None)), Ok(FormatArg::Folded));
         assert_eq!(format(with("-", None)), Ok(FormatArg::Folded));
-        assert_eq!(format(with("a.x", Some(FormatArg::Flamegraph))), Ok(FormatArg::Flamegraph));
-        assert_eq!(format(with("a.x", None)), Err(SettingsError::Format("a.x".to_owned())));
+        assert_eq!(
+            format(with("a.x", Some(FormatArg::Flamegraph))),
+            Ok(FormatArg::Flamegraph)
+        );
+        assert_eq!(
+            format(with("a.x", None)),
+            Err(SettingsError::Format("a.x".to_owned()))
+        );
     }
 
     #[test]
     fn a_duration_is_positive() {
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let with = RecordArgs { duration: Some(seconds), ..args() };
-            assert_eq!(Settings::resolve(&with).unwrap_err(), SettingsError::Duration);
+            let with = RecordArgs {
+                duration: Some(seconds),
+                ..args()
+            };
+            assert_eq!(
+                Settings::resolve(&with).unwrap_err(),
+                SettingsError::Duration
+            );
         }
     }
 }

@@ -45,7 +45,9 @@ impl Code {
         let decoder = self
             .decoder
             .get_or_insert_with(|| Decoder::new(version, &self.table, first_line));
-        decoder.line(instruction).and_then(|line| u32::try_from(line).ok())
+        decoder
+            .line(instruction)
+            .and_then(|line| u32::try_from(line).ok())
     }
 }
 
@@ -74,7 +76,11 @@ impl Codes {
     }
 
     pub fn add_lines(&mut self, head: &record::Lines, bytes: &[u8]) {
-        let key = CodeKey { process: head.process, code: head.code, signature: head.signature };
+        let key = CodeKey {
+            process: head.process,
+            code: head.code,
+            signature: head.signature,
+        };
         let whole = head.size == bytes.len() as u64;
         if !whole {
             self.cut_tables += 1;

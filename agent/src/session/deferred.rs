@@ -76,7 +76,12 @@ impl DeferredSamples {
         {
             done.push(give_up(oldest, NativeEnd::UnknownExecutable));
         }
-        self.waiting.push_back(Waiting { record, stack: stack.to_vec(), kernel, rounds: 0 });
+        self.waiting.push_back(Waiting {
+            record,
+            stack: stack.to_vec(),
+            kernel,
+            rounds: 0,
+        });
     }
 
     /// Looks at a process's mappings, unless that was done.
@@ -87,11 +92,19 @@ impl DeferredSamples {
         let snapshot = ProcessHandle::open_same(&process).ok().and_then(|handle| {
             let snapshot = Snapshot::take(&handle)?;
             for file in snapshot.files() {
-                let wanted = Wanted::Listed { device: file.device, inode: file.inode };
+                let wanted = Wanted::Listed {
+                    device: file.device,
+                    inode: file.inode,
+                };
                 let known = |key: &FileId| executables.by_key(key).is_some();
                 if !executables.has_inode(file.device, file.inode)
-                    && let Err(reason) =
-                        loader.ask(&handle, file.avma, &wanted, Some(file.path.to_owned()), known)
+                    && let Err(reason) = loader.ask(
+                        &handle,
+                        file.avma,
+                        &wanted,
+                        Some(file.path.to_owned()),
+                        known,
+                    )
                 {
                     tracing::debug!(reason, "file not opened");
                 }
@@ -119,17 +132,27 @@ impl DeferredSamples {
                 Some((native, end)) => {
                     let mut shape = shape_of(&waiting, end);
                     shape.native = native.len() as u16;
-                    let body =
-                        Body { shape, kernel: waiting.kernel, native, python: Vec::new() };
-                    done.push(Unwound { sample: waiting.record.sample, body });
+                    let body = Body {
+                        shape,
+                        kernel: waiting.kernel,
+                        native,
+                        python: Vec::new(),
+                    };
+                    done.push(Unwound {
+                        sample: waiting.record.sample,
+                        body,
+                    });
                 }
                 None if last || waiting.rounds > ROUNDS => {
                     let gone = matches!(
                         self.snapshots.get(&waiting.record.sample.process),
                         Some(None) | None
                     );
-                    let end =
-                        if gone { NativeEnd::ProcessGone } else { NativeEnd::UnknownExecutable };
+                    let end = if gone {
+                        NativeEnd::ProcessGone
+                    } else {
+                        NativeEnd::UnknownExecutable
+                    };
                     done.push(give_up(waiting, end));
                 }
                 None => self.waiting.push_back(waiting),
@@ -163,10 +186,22 @@ impl DeferredSamples {
                 wanted: false,
                 wanted_rows: Vec::new(),
             };
-            let frame =
-                Frame { pc: record.pc, sp: record.sp, fp: record.fp, called: 0, fp_known: 1 };
-            let slice = StackSlice { base: record.sp, bytes: &waiting.stack };
-            let machine = if cfg!(target_arch = "aarch64") { Machine::Aarch64 } else { Machine::X86_64 };
+            let frame = Frame {
+                pc: record.pc,
+                sp: record.sp,
+                fp: record.fp,
+                called: 0,
+                fp_known: 1,
+            };
+            let slice = StackSlice {
+                base: record.sp,
+                bytes: &waiting.stack,
+            };
+            let machine = if cfg!(target_arch = "aarch64") {
+                Machine::Aarch64
+            } else {
+                Machine::X86_64
+            };
             let walked = walk(
                 machine,
                 frame,
@@ -214,8 +249,16 @@ fn shape_of(waiting: &Waiting, end: NativeEnd) -> StackShape {
 
 fn give_up(waiting: Waiting, end: NativeEnd) -> Unwound {
     let shape = shape_of(&waiting, end);
-    let body = Body { shape, kernel: waiting.kernel, native: Vec::new(), python: Vec::new() };
-    Unwound { sample: waiting.record.sample, body }
+    let body = Body {
+        shape,
+        kernel: waiting.kernel,
+        native: Vec::new(),
+        python: Vec::new(),
+    };
+    Unwound {
+        sample: waiting.record.sample,
+        body,
+    }
 }
 
 /// A file's rows: those kept since it was read, or read once more.
@@ -235,7 +278,10 @@ fn rows_of(executables: &Executables, id: u32) -> Option<Arc<unwind::Table>> {
 /// A register by its DWARF number out of the kernel's `struct pt_regs`.
 fn register(registers: &[u64; 36], number: u8) -> Option<u64> {
     if cfg!(target_arch = "aarch64") {
-        return registers.get(usize::from(number)).copied().filter(|_| number <= 31);
+        return registers
+            .get(usize::from(number))
+            .copied()
+            .filter(|_| number <= 31);
     }
     const PLACES: [usize; 16] = [10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0];
     registers.get(*PLACES.get(usize::from(number))?).copied()

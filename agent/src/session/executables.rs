@@ -44,7 +44,10 @@ pub struct Executables {
 
 impl Executables {
     pub fn new() -> Self {
-        Self { next: EXECUTABLE_FIRST, ..Self::default() }
+        Self {
+            next: EXECUTABLE_FIRST,
+            ..Self::default()
+        }
     }
 
     pub fn get(&self, id: u32) -> Option<&Known> {
@@ -57,7 +60,9 @@ impl Executables {
 
     /// Whether a file with this device and inode is known, as `/proc/PID/maps` has them.
     pub fn has_inode(&self, device: u64, inode: u64) -> bool {
-        self.by_key.keys().any(|key| key.device == device && key.inode == inode)
+        self.by_key
+            .keys()
+            .any(|key| key.device == device && key.inode == inode)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Known> {
@@ -77,7 +82,10 @@ impl Executables {
             return Ok(id);
         }
         if self.by_id.len() >= FILES {
-            *self.problems.entry("too_many_files".to_owned()).or_default() += 1;
+            *self
+                .problems
+                .entry("too_many_files".to_owned())
+                .or_default() += 1;
             return Ok(EXECUTABLE_FIRST);
         }
         let id = self.next;
@@ -96,13 +104,21 @@ impl Executables {
             Err(error) => self.problem(&error),
         }
         entry.id = id;
-        if described.python.as_ref().is_some_and(|python| python.unfit().is_none()) {
+        if described
+            .python
+            .as_ref()
+            .is_some_and(|python| python.unfit().is_none())
+        {
             entry.python = PYTHON_PENDING;
         }
         loaded.set_executable(&described.key, &entry)?;
         let known = Known {
             key: described.key,
-            file: ExecutableFile { id, path: described.path, source: described.source },
+            file: ExecutableFile {
+                id,
+                path: described.path,
+                source: described.source,
+            },
             segments: described.segments,
             entry,
             range,

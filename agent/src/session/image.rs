@@ -47,13 +47,23 @@ struct Section {
 pub fn read(file: &File) -> io::Result<MmapMut> {
     let size = file.metadata()?.len();
     if size > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 4 GiB"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "the file is larger than 4 GiB",
+        ));
     }
     if size == 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the file is empty",
+        ));
     }
     let mut image = MmapMut::map_anon(size as usize)?;
-    let sections = if size <= SMALL { None } else { sections(file, &mut image)? };
+    let sections = if size <= SMALL {
+        None
+    } else {
+        sections(file, &mut image)?
+    };
     let Some(sections) = sections else {
         file.read_exact_at(&mut image, 0)?;
         return Ok(image);
@@ -92,13 +102,21 @@ fn sections(file: &File, image: &mut MmapMut) -> io::Result<Option<Vec<Section>>
         return Ok(None);
     }
     fill(file, image, &table)?;
-    fill(file, image, &(program..program.saturating_add(program_bytes).min(size)))?;
+    fill(
+        file,
+        image,
+        &(program..program.saturating_add(program_bytes).min(size)),
+    )?;
     let place = |image: &MmapMut, index: u64| {
         let start = (table.start + index * SECTION_HEADER) as usize;
         let header = &image[start..start + SECTION_HEADER as usize];
         let from = number::<8>(header, 0x18);
         let kind = number::<4>(header, 4) as u32;
-        let length = if kind == SHT_NOBITS { 0 } else { number::<8>(header, 0x20) };
+        let length = if kind == SHT_NOBITS {
+            0
+        } else {
+            number::<8>(header, 0x20)
+        };
         let to = from.saturating_add(length).min(size);
         (number::<4>(header, 0) as usize, from.min(to)..to)
     };
@@ -108,31 +126,41 @@ fn sections(file: &File, image: &mut MmapMut) -> io::Result<Option<Vec<Section>>
         let (name, place) = place(image, index);
         let names = &image[text.start as usize..text.end as usize];
         let name = names.get(name..).unwrap_or_default();
-        let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-        Section { name: name[..end].to_vec(), place }
+        let end = name
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(name.len());
+        Section {
+            name: name[..end].to_vec(),
+            place,
+        }
     });
     Ok(Some(sections.collect()))
 }
 
 /// Whether more of the file must be read, since it holds a CPython runtime.
 fn holds_python(file: &File, image: &mut MmapMut, sections: &[Section]) -> bool {
-    sections.iter().any(|section| match section.name.as_slice() {
-        b".PyRuntime" => true,
-        b".dynstr" | b".strtab" if section.place.end - section.place.start <= NAMES => {
-            if section.name == b".dynstr" {
-                return fill(file, image, &section.place).is_ok()
-                    && contains(&image[as_usize(&section.place)]);
+    sections
+        .iter()
+        .any(|section| match section.name.as_slice() {
+            b".PyRuntime" => true,
+            b".dynstr" | b".strtab" if section.place.end - section.place.start <= NAMES => {
+                if section.name == b".dynstr" {
+                    return fill(file, image, &section.place).is_ok()
+                        && contains(&image[as_usize(&section.place)]);
+                }
+                let mut names = vec![0; (section.place.end - section.place.start) as usize];
+                file.read_exact_at(&mut names, section.place.start).is_ok() && contains(&names)
             }
-            let mut names = vec![0; (section.place.end - section.place.start) as usize];
-            file.read_exact_at(&mut names, section.place.start).is_ok() && contains(&names)
-        }
-        _ => false,
-    })
+            _ => false,
+        })
 }
 
 fn contains(names: &[u8]) -> bool {
     // Names begin behind another one's zero.
-    names.split_inclusive(|&byte| byte == 0).any(|name| name == RUNTIME)
+    names
+        .split_inclusive(|&byte| byte == 0)
+        .any(|name| name == RUNTIME)
 }
 
 fn fill(file: &File, image: &mut MmapMut, place: &Range<u64>) -> io::Result<()> {
@@ -166,7 +194,11 @@ mod tests {
             let whole = std::fs::read(path).expect("a readable file");
             let image = read(&file).expect("a readable file");
             assert_eq!(image.len(), whole.len());
-            assert_eq!(unwind::build(&image).ok(), unwind::build(&whole).ok(), "{path}");
+            assert_eq!(
+                unwind::build(&image).ok(),
+                unwind::build(&whole).ok(),
+                "{path}"
+            );
             let runtime = |bytes: &[u8]| python::detect(bytes).map(|found| found.runtime);
             assert_eq!(runtime(&image), runtime(&whole), "{path}");
         }

@@ -55,17 +55,25 @@ impl Interpreters {
 
     /// Reasons of those that still have no offsets.
     pub fn pending(&self) -> impl Iterator<Item = &'static str> {
-        self.pending.iter().map(|pending| pending.last.as_ref().map_or("not_tried", Unfit::name))
+        self.pending
+            .iter()
+            .map(|pending| pending.last.as_ref().map_or("not_tried", Unfit::name))
     }
 
     /// Takes note that a process has an interpreter's file mapped.
     pub fn seen(&mut self, executables: &Executables, id: u32, pid: u32, avma: u64, offset: u64) {
-        let Some(known) = executables.get(id) else { return };
+        let Some(known) = executables.get(id) else {
+            return;
+        };
         let Some(binary) = &known.python else { return };
         if known.entry.python != PYTHON_PENDING {
             return;
         }
-        let pending = match self.pending.iter().position(|pending| pending.executable == id) {
+        let pending = match self
+            .pending
+            .iter()
+            .position(|pending| pending.executable == id)
+        {
             Some(place) => &mut self.pending[place],
             None => {
                 if let Some(unfit) = binary.unfit() {
@@ -149,7 +157,9 @@ impl Interpreters {
         let pending = &mut self.pending[index];
         let binary = executables.get(pending.executable)?.python.clone()?;
         for place in &pending.places {
-            let Some(bias) = binary.bias(place.avma, place.offset) else { continue };
+            let Some(bias) = binary.bias(place.avma, place.offset) else {
+                continue;
+            };
             match derive(&binary, &ProcessMemory::new(place.pid), bias) {
                 Ok(offsets) => return Some((*place, offsets, hold_for_file(&binary, &offsets))),
                 Err(unfit) => pending.last = Some(unfit),
@@ -174,7 +184,11 @@ impl Interpreters {
         self.versions.push(Version::from_hex(offsets.version));
         loaded.set_python(slot, offsets)?;
         executables.set_python(loaded, id, Some(slot))?;
-        tracing::debug!(pid = place.pid, version = offsets.version, "interpreter validated");
+        tracing::debug!(
+            pid = place.pid,
+            version = offsets.version,
+            "interpreter validated"
+        );
         Ok(())
     }
 
@@ -185,7 +199,9 @@ impl Interpreters {
         executables: &Executables,
         process: &ProcessId,
     ) -> Result<(), LoadError> {
-        let Ok(handle) = ProcessHandle::open_same(process) else { return Ok(()) };
+        let Ok(handle) = ProcessHandle::open_same(process) else {
+            return Ok(());
+        };
         let mut found = None;
         let _ = maps_of(&handle, |mapping| {
             let known = executables.iter().find(|known| {
@@ -196,18 +212,36 @@ impl Interpreters {
             });
             match known {
                 Some(known) if mapping.executable => {
-                    found = Some((known.entry.python, mapping.avma.start, mapping.offset, known));
+                    found = Some((
+                        known.entry.python,
+                        mapping.avma.start,
+                        mapping.offset,
+                        known,
+                    ));
                     false
                 }
                 _ => true,
             }
         });
-        let Some((python, start, offset, known)) = found else { return Ok(()) };
-        let Some(bias) = known.python.as_ref().and_then(|binary| binary.bias(start, offset)) else {
+        let Some((python, start, offset, known)) = found else {
             return Ok(());
         };
-        let runtime = known.python.as_ref().map_or(0, |binary| binary.runtime.wrapping_add(bias));
-        let entry = ProcessPython { runtime, python, padding: 0 };
+        let Some(bias) = known
+            .python
+            .as_ref()
+            .and_then(|binary| binary.bias(start, offset))
+        else {
+            return Ok(());
+        };
+        let runtime = known
+            .python
+            .as_ref()
+            .map_or(0, |binary| binary.runtime.wrapping_add(bias));
+        let entry = ProcessPython {
+            runtime,
+            python,
+            padding: 0,
+        };
         loaded.set_process_python(process, &entry)
     }
 
@@ -221,8 +255,16 @@ impl Interpreters {
             });
             let Some(known) = known else { continue };
             for place in &file.uses {
-                let Some(process) = list.processes.get(place.process as usize) else { continue };
-                self.seen(executables, known.file.id, process.pid, place.avma.start, place.offset);
+                let Some(process) = list.processes.get(place.process as usize) else {
+                    continue;
+                };
+                self.seen(
+                    executables,
+                    known.file.id,
+                    process.pid,
+                    place.avma.start,
+                    place.offset,
+                );
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,7 +15,7 @@ use agent_common::executable::FileId;
 use super::space::maps_of;
 use super::{executables, image};
 use crate::process::ProcessHandle;
-use crate::process::file_id::Wanted;
+use crate::process::file_id::{FileStat, Wanted};
 use crate::process::open::open_executable;
 use crate::python::{self, Binary};
 use crate::symbols::Source;
@@ -62,17 +63,24 @@ impl Loader {
         let todo = Arc::new(Mutex::new(todo));
         for number in 0..WORKERS {
             let (todo, results) = (Arc::clone(&todo), results.clone());
-            thread::Builder::new().name(format!("strata-file-{number}")).spawn(move || {
-                loop {
-                    let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(job) = job else { break };
-                    if results.send(describe(job)).is_err() {
-                        break;
+            thread::Builder::new()
+                .name(format!("strata-file-{number}"))
+                .spawn(move || {
+                    loop {
+                        let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(job) = job else { break };
+                        if results.send(describe(job)).is_err() {
+                            break;
+                        }
                     }
-                }
-            })?;
+                })?;
         }
-        Ok(Self { jobs, done, waiting: 0, reading: HashSet::new() })
+        Ok(Self {
+            jobs,
+            done,
+            waiting: 0,
+            reading: HashSet::new(),
+        })
     }
 
     /// Opens the file behind a mapping of a process and has it read, unless `known` says that it
@@ -102,11 +110,34 @@ impl Loader {
             return Ok(());
         }
         let path = path.or_else(|| path_at(process, avma)).unwrap_or_default();
-        let job = Job { key: found.id, path, file: found.file, announced };
+        let job = Job {
+            key: found.id,
+            path,
+            file: found.file,
+            announced,
+        };
         if self.jobs.send(job).is_ok() {
             self.waiting += 1;
         }
         Ok(())
+    }
+
+    /// Has a file read that nobody has mapped yet.
+    pub fn ask_ahead(&mut self, path: &Path) {
+        let Ok(file) = File::open(path) else { return };
+        let Ok(stat) = FileStat::of(&file) else {
+            return;
+        };
+        if stat.regular && self.reading.insert(stat.id) {
+            let path = path.to_string_lossy().into_owned();
+            let job = Job {
+                key: stat.id,
+                path,
+                file,
+                announced: false,
+            };
+            self.waiting += usize::from(self.jobs.send(job).is_ok());
+        }
     }
 
     /// A file that was read, if there is one.
@@ -138,7 +169,12 @@ impl Loader {
 
 /// Reads what is wanted of an open file.
 fn describe(job: Job) -> Described {
-    let Job { key, path, file, announced } = job;
+    let Job {
+        key,
+        path,
+        file,
+        announced,
+    } = job;
     let image = image::read(&file);
     let source = executables::source(file);
     let (segments, rows, python) = match image {
@@ -149,7 +185,15 @@ fn describe(job: Job) -> Described {
         ),
         Err(error) => (None, Err(error.to_string()), None),
     };
-    Described { key, path, source, segments, rows, python, announced }
+    Described {
+        key,
+        path,
+        source,
+        segments,
+        rows,
+        python,
+        announced,
+    }
 }
 
 fn path_at(handle: &ProcessHandle, avma: &Range<u64>) -> Option<String> {

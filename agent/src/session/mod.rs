@@ -18,6 +18,7 @@ mod statistics;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent_common::counter::Counter;
@@ -44,11 +45,11 @@ use executables::Executables;
 use interpreters::Interpreters;
 use loader::{Described, Loader};
 use names::Names;
-pub use resolve::View;
 use resolve::Resolver;
+pub use resolve::View;
 use stacks::Stacks;
-pub use statistics::{ProcessTally, Statistics, Tally};
 use statistics::Tallies;
+pub use statistics::{ProcessTally, Statistics, Tally};
 
 /// How long a stack's body may be missing before it is asked for again.
 const BODY_WAIT: Duration = Duration::from_millis(1500);
@@ -188,14 +189,17 @@ impl Session {
     /// Reads the files that run now, `only` those of these processes where some are given.
     pub fn scan(&mut self, only: &[u32]) -> Result<(), SessionError> {
         if let Some(image) = vdso() {
-            self.executables.add_vdso(&mut self.loaded, &mut self.table, image)?;
+            self.executables
+                .add_vdso(&mut self.loaded, &mut self.table, image)?;
         }
         let mut list = list::list();
         let own = std::process::id();
         for file in &mut list.files {
             // The agent itself is never sampled.
             file.uses.retain(|place| {
-                list.processes.get(place.process as usize).is_some_and(|process| process.pid != own)
+                list.processes
+                    .get(place.process as usize)
+                    .is_some_and(|process| process.pid != own)
             });
         }
         for file in &list.files {
@@ -203,14 +207,22 @@ impl Session {
                 let process = list.processes.get(place.process as usize);
                 only.is_empty() || process.is_some_and(|process| only.contains(&process.pid))
             };
-            let Some(place) = file.uses.iter().find(wanted) else { continue };
-            let Some(process) = list.processes.get(place.process as usize) else { continue };
-            let wanted = Wanted::Listed { device: file.device, inode: file.inode };
+            let Some(place) = file.uses.iter().find(wanted) else {
+                continue;
+            };
+            let Some(process) = list.processes.get(place.process as usize) else {
+                continue;
+            };
+            let wanted = Wanted::Listed {
+                device: file.device,
+                inode: file.inode,
+            };
             let path = String::from_utf8_lossy(&file.path).into_owned();
             let asked = ProcessHandle::open(process.pid)
                 .map_err(|error| error.to_string())
                 .and_then(|handle| {
-                    self.loader.ask(&handle, &place.avma, &wanted, Some(path), |_| false)
+                    self.loader
+                        .ask(&handle, &place.avma, &wanted, Some(path), |_| false)
                 });
             self.note_failure(asked);
         }
@@ -218,13 +230,23 @@ impl Session {
             self.take(described)?;
         }
         self.interpreters.scan(&self.executables, &list);
-        self.interpreters.attempt(&mut self.loaded, &mut self.executables)?;
+        self.interpreters
+            .attempt(&mut self.loaded, &mut self.executables)?;
         Ok(())
+    }
+
+    /// Reads a file that is about to be executed.
+    pub fn read_ahead(&mut self, path: &Path) {
+        self.loader.ask_ahead(path);
     }
 
     /// Takes a process into the filter.
     pub fn add_pid(&mut self, pid: u32, start_ticks: u64) -> Result<(), SessionError> {
-        let filter = PidFilter { start: start_ticks, exec: 0, padding: 0 };
+        let filter = PidFilter {
+            start: start_ticks,
+            exec: 0,
+            padding: 0,
+        };
         Ok(self.loaded.add_pid(pid, &filter)?)
     }
 
@@ -248,8 +270,12 @@ impl Session {
     /// Samples CPUs that came online, and forgets those that went.
     pub fn follow_cpus(&mut self) -> Result<(), SessionError> {
         let online = cpus::online();
-        let gone: Vec<u32> =
-            self.attached.keys().filter(|cpu| !online.contains(cpu)).copied().collect();
+        let gone: Vec<u32> = self
+            .attached
+            .keys()
+            .filter(|cpu| !online.contains(cpu))
+            .copied()
+            .collect();
         for cpu in gone {
             if let Some(link) = self.attached.remove(&cpu) {
                 // Its event went with the CPU.
@@ -258,7 +284,9 @@ impl Session {
         }
         for cpu in online {
             if !self.attached.contains_key(&cpu) {
-                let link = self.loaded.attach(cpu, self.config.event, self.config.rate)?;
+                let link = self
+                    .loaded
+                    .attach(cpu, self.config.event, self.config.rate)?;
                 self.attached.insert(cpu, link);
             }
         }
@@ -272,13 +300,23 @@ impl Session {
             self.take(described)?;
         }
         if !self.deferred.is_empty() {
-            let done = self.deferred.attempt(&self.executables, &mut self.loader, false);
+            let done = self
+                .deferred
+                .attempt(&self.executables, &mut self.loader, false);
             self.take_unwound(done);
         }
-        self.interpreters.attempt(&mut self.loaded, &mut self.executables)?;
-        if self.bodies_missing.is_some_and(|since| since.elapsed() > BODY_WAIT) {
+        self.interpreters
+            .attempt(&mut self.loaded, &mut self.executables)?;
+        if self
+            .bodies_missing
+            .is_some_and(|since| since.elapsed() > BODY_WAIT)
+        {
             self.bodies_missing = None;
-            if self.samples.keys().any(|key| self.stacks.get(key.stack).is_none()) {
+            if self
+                .samples
+                .keys()
+                .any(|key| self.stacks.get(key.stack).is_none())
+            {
                 self.loaded.next_epoch()?;
             }
         }
@@ -305,13 +343,17 @@ impl Session {
             if self.deferred.is_empty() {
                 break;
             }
-            let done = self.deferred.attempt(&self.executables, &mut self.loader, false);
+            let done = self
+                .deferred
+                .attempt(&self.executables, &mut self.loader, false);
             self.take_unwound(done);
             if self.loader.is_idle() {
                 break;
             }
         }
-        let done = self.deferred.attempt(&self.executables, &mut self.loader, true);
+        let done = self
+            .deferred
+            .attempt(&self.executables, &mut self.loader, true);
         self.take_unwound(done);
         Ok(())
     }
@@ -319,7 +361,9 @@ impl Session {
     fn drain(&mut self) -> Result<(), SessionError> {
         let mut records: Vec<Vec<u8>> = Vec::new();
         loop {
-            let count = self.ring.drain(BATCH, |record| records.push(record.to_vec()));
+            let count = self
+                .ring
+                .drain(BATCH, |record| records.push(record.to_vec()));
             for record in records.drain(..) {
                 self.take_record(&record)?;
             }
@@ -360,7 +404,8 @@ impl Session {
             Record::Deferred(record, stack) => {
                 let mut given_up = Vec::new();
                 let (executables, loader) = (&self.executables, &mut self.loader);
-                self.deferred.add(record, stack, executables, loader, &mut given_up);
+                self.deferred
+                    .add(record, stack, executables, loader, &mut given_up);
                 self.take_unwound(given_up);
             }
         }
@@ -385,7 +430,10 @@ impl Session {
         let shape = &sample.shape;
         if shape.kernel == 0 && shape.native == 0 && shape.python == 0 {
             // Nothing to send: such a stack has no body of its own.
-            let body = stacks::Body { shape: *shape, ..stacks::Body::default() };
+            let body = stacks::Body {
+                shape: *shape,
+                ..stacks::Body::default()
+            };
             self.stacks.insert(body, &sample.process);
         }
         let count = self.samples.entry(key).or_default();
@@ -399,7 +447,8 @@ impl Session {
         let broken = !end.is_whole() && sample.shape.python_walked == 0;
         if broken && self.looked.len() < SAMPLES && self.looked.insert(sample.process) {
             let result =
-                self.interpreters.look(&mut self.loaded, &self.executables, &sample.process);
+                self.interpreters
+                    .look(&mut self.loaded, &self.executables, &sample.process);
             if let Err(error) = result {
                 tracing::debug!(%error, "no interpreter noted");
             }
@@ -416,7 +465,8 @@ impl Session {
 
     fn take(&mut self, described: Described) -> Result<(), SessionError> {
         let keep = described.announced;
-        self.executables.add(&mut self.loaded, &mut self.table, described, keep)?;
+        self.executables
+            .add(&mut self.loaded, &mut self.table, described, keep)?;
         Ok(())
     }
 
@@ -425,7 +475,8 @@ impl Session {
         let (process, start) = (announced.process, announced.start);
         if let Some(known) = self.executables.by_key(&announced.file) {
             let (id, pid) = (known.file.id, process.pid);
-            self.interpreters.seen(&self.executables, id, pid, start, announced.offset);
+            self.interpreters
+                .seen(&self.executables, id, pid, start, announced.offset);
             return Ok(());
         }
         self.deferred.announced(process, start, announced.file);
@@ -434,7 +485,8 @@ impl Session {
             .and_then(|handle| {
                 let wanted = Wanted::Announced(&announced.file);
                 let known = |key: &FileId| self.executables.by_key(key).is_some();
-                self.loader.ask(&handle, &(start..announced.end), &wanted, None, known)
+                self.loader
+                    .ask(&handle, &(start..announced.end), &wanted, None, known)
             });
         if asked.is_err() {
             tracing::debug!(name = name_of(&announced.name), "file not opened");
@@ -456,7 +508,10 @@ impl Session {
         self.stop()?;
         let mut profile = Profile::new();
         profile.clock = self.clock;
-        profile.span = Span { start: self.started, end: self.ended };
+        profile.span = Span {
+            start: self.started,
+            end: self.ended,
+        };
         let mut statistics = self.statistics();
 
         let mut symbolizer = Symbolizer::new(symbols::Options::default());
@@ -499,10 +554,20 @@ impl Session {
             };
             let weight = u32::try_from(count.weight).unwrap_or(u32::MAX);
             let value = count.value / count.weight.max(1);
-            profile.add(key, Measurement { time: count.last_time, value, weight });
+            profile.add(
+                key,
+                Measurement {
+                    time: count.last_time,
+                    value,
+                    weight,
+                },
+            );
             let frames = profile.frames_of(stack).to_vec();
             statistics.frames += frames.len() as u64 * count.weight;
-            let unnamed = frames.iter().filter(|id| profile[**id].function.is_none()).count();
+            let unnamed = frames
+                .iter()
+                .filter(|id| profile[**id].function.is_none())
+                .count();
             statistics.unnamed += unnamed as u64 * count.weight;
         }
         Ok((profile, statistics))
@@ -510,7 +575,10 @@ impl Session {
 
     fn statistics(&self) -> Statistics {
         let get = |counter| self.counters.get(counter);
-        let mut statistics = Statistics { runs: get(Counter::Entries), ..Statistics::default() };
+        let mut statistics = Statistics {
+            runs: get(Counter::Entries),
+            ..Statistics::default()
+        };
         for (process, entries) in self.counters.entries() {
             let tally = self.tallies.0.get(&process).cloned().unwrap_or_default();
             statistics.processes.push(ProcessTally {
@@ -519,7 +587,12 @@ impl Session {
                 tally: Tally { entries, ..tally },
             });
         }
-        statistics.processes.sort_by(|a, b| b.tally.entries.cmp(&a.tally.entries).then(a.pid.cmp(&b.pid)));
+        statistics.processes.sort_by(|a, b| {
+            b.tally
+                .entries
+                .cmp(&a.tally.entries)
+                .then(a.pid.cmp(&b.pid))
+        });
         let total = &mut statistics.total;
         total.entries = get(Counter::Accepted);
         for tally in self.tallies.0.values() {
@@ -533,9 +606,14 @@ impl Session {
             }
         }
         for counter in [Counter::LostSample, Counter::LostStage] {
-            statistics.lost.insert(counter.name().to_owned(), get(counter));
+            statistics
+                .lost
+                .insert(counter.name().to_owned(), get(counter));
         }
-        let bodies = self.samples.iter().filter(|(key, _)| self.stacks.get(key.stack).is_none());
+        let bodies = self
+            .samples
+            .iter()
+            .filter(|(key, _)| self.stacks.get(key.stack).is_none());
         let bodies: u64 = bodies.map(|(_, count)| count.weight).sum();
         let own = [
             ("stack_body", bodies),
@@ -553,7 +631,9 @@ impl Session {
             Counter::OtherCgroup,
             Counter::Paused,
         ] {
-            statistics.left_out.insert(counter.name().to_owned(), get(counter));
+            statistics
+                .left_out
+                .insert(counter.name().to_owned(), get(counter));
         }
         for counter in [
             Counter::Samples,
@@ -566,13 +646,21 @@ impl Session {
             Counter::Processes,
             Counter::ProcessTableFull,
         ] {
-            statistics.kernel.insert(counter.name().to_owned(), get(counter));
+            statistics
+                .kernel
+                .insert(counter.name().to_owned(), get(counter));
         }
         for (reason, count) in &self.interpreters.unfit {
-            *statistics.interpreters.entry((*reason).to_owned()).or_default() += count;
+            *statistics
+                .interpreters
+                .entry((*reason).to_owned())
+                .or_default() += count;
         }
         for reason in self.interpreters.pending() {
-            *statistics.interpreters.entry(reason.to_owned()).or_default() += 1;
+            *statistics
+                .interpreters
+                .entry(reason.to_owned())
+                .or_default() += 1;
         }
         for (reason, count) in self.executables.problems.iter().chain(&self.failures) {
             *statistics.files.entry(reason.clone()).or_default() += count;
@@ -599,11 +687,19 @@ fn event(profile: &mut Profile, event: Event, rate: u64) -> profile::EventId {
         Event::Cycles => ("cycles", "count", 1),
     };
     let value = ValueType {
-        name: profile.string(if event == Event::CpuClock { "cpu" } else { "cycles" }),
+        name: profile.string(if event == Event::CpuClock {
+            "cpu"
+        } else {
+            "cycles"
+        }),
         unit: profile.string(unit),
     };
     let name = profile.string(name);
-    profile.event(profile::Event { name, value, period: Some(profile::Period { of: value, amount }) })
+    profile.event(profile::Event {
+        name,
+        value,
+        period: Some(profile::Period { of: value, amount }),
+    })
 }
 
 /// The vDSO's image, out of the agent's own memory: the kernel maps the same one everywhere.
@@ -636,12 +732,18 @@ fn seed() -> u64 {
 }
 
 fn name_of(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 fn now(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is a valid pointer for the call.
     unsafe { libc::clock_gettime(clock, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
@@ -652,5 +754,8 @@ fn monotonic() -> u64 {
 }
 
 fn clock() -> Clock {
-    Clock { monotonic: monotonic(), wall: now(libc::CLOCK_REALTIME) }
+    Clock {
+        monotonic: monotonic(),
+        wall: now(libc::CLOCK_REALTIME),
+    }
 }

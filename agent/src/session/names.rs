@@ -30,16 +30,22 @@ impl Names {
             self.dropped += 1;
             return;
         }
-        self.processes.insert(thread.process, text(&thread.process_name));
-        self.threads.insert((thread.process, thread.thread), text(&thread.name));
+        self.processes
+            .insert(thread.process, text(&thread.process_name));
+        self.threads
+            .insert((thread.process, thread.thread), text(&thread.name));
     }
 
     pub fn process(&self, process: &ProcessId) -> &str {
-        self.processes.get(process).map_or("[unknown]", String::as_str)
+        self.processes
+            .get(process)
+            .map_or("[unknown]", String::as_str)
     }
 
     pub fn thread(&self, process: &ProcessId, thread: u32) -> &str {
-        self.threads.get(&(*process, thread)).map_or("[unknown]", String::as_str)
+        self.threads
+            .get(&(*process, thread))
+            .map_or("[unknown]", String::as_str)
     }
 
     /// Opens the perf map of a process in which code without a file was seen, while it is there.
@@ -58,9 +64,14 @@ fn perf_map(process: &ProcessId) -> Option<Source> {
     let handle = ProcessHandle::open_same(process).ok()?;
     let status = String::from_utf8_lossy(&handle.read("status", 8192).ok()?).into_owned();
     let field = |name: &str| {
-        status.lines().find_map(|line| line.strip_prefix(name)).map(|rest| {
-            rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-        })
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(|rest| {
+                rest.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
     };
     // Its pid where it lives, which is the one it writes into the name.
     let pid = field("NSpid:")?.pop()?;
@@ -71,6 +82,9 @@ fn perf_map(process: &ProcessId) -> Option<Source> {
 }
 
 fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

@@ -13,7 +13,9 @@ use super::executables::Executables;
 use super::interpreters::Interpreters;
 use super::names::Names;
 use super::stacks::{Body, Stacks};
-use crate::profile::{Executable, ExecutableId, Frame, FrameId, FrameKind, Function, Profile, StringId};
+use crate::profile::{
+    Executable, ExecutableId, Frame, FrameId, FrameKind, Function, Profile, StringId,
+};
 use crate::python::{Placed, is_internal, place};
 use crate::symbols::{Symbol, Symbolizer};
 
@@ -68,10 +70,15 @@ impl<'a> Resolver<'a> {
     pub fn prepare(&mut self, profile: &mut Profile, stacks: &Stacks, wanted: &[u64]) {
         let mut places: HashMap<u32, BTreeSet<u64>> = HashMap::new();
         for id in wanted {
-            let Some(body) = stacks.get(*id) else { continue };
+            let Some(body) = stacks.get(*id) else {
+                continue;
+            };
             for frame in &body.native {
                 if frame.executable != EXECUTABLE_ANONYMOUS {
-                    places.entry(frame.executable).or_default().insert(frame.offset);
+                    places
+                        .entry(frame.executable)
+                        .or_default()
+                        .insert(frame.offset);
                 }
             }
         }
@@ -81,15 +88,25 @@ impl<'a> Resolver<'a> {
     }
 
     fn name_file(&mut self, profile: &mut Profile, id: u32, offsets: BTreeSet<u64>) {
-        let Some(known) = self.executables.get(id) else { return };
+        let Some(known) = self.executables.get(id) else {
+            return;
+        };
         let executable = self.file(profile, id);
         let segments = known.segments.as_ref();
         let places: Vec<(u64, Option<u64>)> = offsets
             .into_iter()
-            .map(|offset| (offset, segments.and_then(|segments| segments.svma_of(offset))))
+            .map(|offset| {
+                (
+                    offset,
+                    segments.and_then(|segments| segments.svma_of(offset)),
+                )
+            })
             .collect();
         let svmas: Vec<u64> = places.iter().filter_map(|(_, svma)| *svma).collect();
-        let mut symbols = self.symbolizer.native_batch(&known.file, &svmas).into_iter();
+        let mut symbols = self
+            .symbolizer
+            .native_batch(&known.file, &svmas)
+            .into_iter();
         let holds_python = known.python.is_some();
         for (offset, svma) in places {
             let found = match svma {
@@ -127,8 +144,12 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             let function = Some(function_of(profile, symbol));
-            let id =
-                profile.frame(Frame { function, line: symbol.line, inlined: symbol.inlined, ..frame });
+            let id = profile.frame(Frame {
+                function,
+                line: symbol.line,
+                inlined: symbol.inlined,
+                ..frame
+            });
             if holds_python {
                 self.internal.insert(id, is_internal(&symbol.system_name));
             }
@@ -144,18 +165,29 @@ impl<'a> Resolver<'a> {
         let known = self.executables.get(id)?;
         let path = profile.string(&known.file.path);
         let build_id = profile.string("");
-        let found = profile.executable(Executable { path, build_id, file: known.key });
+        let found = profile.executable(Executable {
+            path,
+            build_id,
+            file: known.key,
+        });
         self.files.insert(id, found);
         Some(found)
     }
 
     /// The frames of a stack of a process, innermost first.
-    pub fn stack(&mut self, profile: &mut Profile, body: &Body, process: &ProcessId) -> Vec<FrameId> {
+    pub fn stack(
+        &mut self,
+        profile: &mut Profile,
+        body: &Body,
+        process: &ProcessId,
+    ) -> Vec<FrameId> {
         let mut frames = Vec::new();
         for &address in &body.kernel {
             frames.push(self.kernel_frame(profile, address));
         }
-        let merged = place(&body.native, &body.python, body.shape, |frame| self.is_eval(frame));
+        let merged = place(&body.native, &body.python, body.shape, |frame| {
+            self.is_eval(frame)
+        });
         for placed in &merged.frames {
             match *placed {
                 Placed::Native(index) => {
@@ -191,7 +223,10 @@ impl<'a> Resolver<'a> {
 
     /// Whether a native frame is in the evaluation loop (3.8 to 3.10).
     fn is_eval(&self, frame: &NativeFrame) -> bool {
-        let python = self.executables.get(frame.executable).and_then(|known| known.python.as_ref());
+        let python = self
+            .executables
+            .get(frame.executable)
+            .and_then(|known| known.python.as_ref());
         python.is_some_and(|binary| binary.is_eval_loop(frame.offset))
     }
 
@@ -209,8 +244,9 @@ impl<'a> Resolver<'a> {
         match self.native.get(&(frame.executable, frame.offset)) {
             Some(named) => {
                 let hide = !self.view.native_python;
-                let shown =
-                    named.iter().filter(|id| !(hide && self.internal.get(id) == Some(&true)));
+                let shown = named
+                    .iter()
+                    .filter(|id| !(hide && self.internal.get(id) == Some(&true)));
                 frames.extend(shown);
             }
             None => {
@@ -234,8 +270,11 @@ impl<'a> Resolver<'a> {
         };
         let function = symbol.map(|symbol| function_of(profile, &symbol));
         let path = profile.string("[anon]");
-        let executable =
-            profile.executable(Executable { path, build_id: StringId::EMPTY, file: FileId::default() });
+        let executable = profile.executable(Executable {
+            path,
+            build_id: StringId::EMPTY,
+            file: FileId::default(),
+        });
         profile.frame(Frame {
             kind: FrameKind::Jit,
             function,
@@ -254,8 +293,11 @@ impl<'a> Resolver<'a> {
         let function = symbol.as_ref().map(|symbol| function_of(profile, symbol));
         let module = symbol.and_then(|symbol| symbol.module);
         let path = profile.string(module.as_deref().unwrap_or("[kernel]"));
-        let executable =
-            profile.executable(Executable { path, build_id: StringId::EMPTY, file: FileId::default() });
+        let executable = profile.executable(Executable {
+            path,
+            build_id: StringId::EMPTY,
+            file: FileId::default(),
+        });
         let frame = profile.frame(Frame {
             kind: FrameKind::Kernel,
             function,
@@ -274,7 +316,11 @@ impl<'a> Resolver<'a> {
         entry: &PythonEntry,
         process: &ProcessId,
     ) -> FrameId {
-        let key = CodeKey { process: *process, code: entry.code, signature: entry.signature };
+        let key = CodeKey {
+            process: *process,
+            code: entry.code,
+            signature: entry.signature,
+        };
         let Some(code) = self.codes.get_mut(&key) else {
             let function = unknown_function(profile);
             return profile.frame(python(Some(function), None));
@@ -296,12 +342,24 @@ impl<'a> Resolver<'a> {
 }
 
 fn python(function: Option<crate::profile::FunctionId>, line: Option<u32>) -> Frame {
-    Frame { kind: FrameKind::Python, function, line, executable: None, svma: 0, inlined: false }
+    Frame {
+        kind: FrameKind::Python,
+        function,
+        line,
+        executable: None,
+        svma: 0,
+        inlined: false,
+    }
 }
 
 fn unknown_function(profile: &mut Profile) -> crate::profile::FunctionId {
     let name = profile.string("[unknown Python function]");
-    profile.function(Function { name, system_name: name, file: StringId::EMPTY, first_line: None })
+    profile.function(Function {
+        name,
+        system_name: name,
+        file: StringId::EMPTY,
+        first_line: None,
+    })
 }
 
 fn function_of(profile: &mut Profile, symbol: &Symbol) -> crate::profile::FunctionId {

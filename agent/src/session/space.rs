@@ -68,12 +68,15 @@ impl Snapshot {
 
     /// Its files.
     pub fn files(&self) -> impl Iterator<Item = Listed<'_>> {
-        self.0.iter().filter(|part| part.inode != 0).map(|part| Listed {
-            avma: &part.avma,
-            device: part.device,
-            inode: part.inode,
-            path: &part.name,
-        })
+        self.0
+            .iter()
+            .filter(|part| part.inode != 0)
+            .map(|part| Listed {
+                avma: &part.avma,
+                device: part.device,
+                inode: part.inode,
+                path: &part.name,
+            })
     }
 
     fn find(&self, avma: u64) -> Option<&Part> {
@@ -105,7 +108,11 @@ impl Space for Mapped<'_> {
         let id = if part.name == "[vdso]" {
             EXECUTABLE_VDSO
         } else if part.inode == 0 {
-            return Place::Code { executable: EXECUTABLE_ANONYMOUS, offset: avma, rule: None };
+            return Place::Code {
+                executable: EXECUTABLE_ANONYMOUS,
+                offset: avma,
+                rule: None,
+            };
         } else {
             match self.known(part) {
                 Some(id) => id,
@@ -118,18 +125,30 @@ impl Space for Mapped<'_> {
         let offset = avma - part.avma.start + part.offset;
         let rule = match self.rows.get(&id) {
             Some(rows) => rows.rule(offset).copied(),
-            None if self.executables.get(id).is_some_and(|known| known.range.cells == 0) => None,
+            None if self
+                .executables
+                .get(id)
+                .is_some_and(|known| known.range.cells == 0) =>
+            {
+                None
+            }
             None => {
                 self.wanted_rows.push(id);
                 return Place::UnknownExecutable;
             }
         };
-        Place::Code { executable: id, offset, rule }
+        Place::Code {
+            executable: id,
+            offset,
+            rule,
+        }
     }
 
     fn code_before(&mut self, avma: u64) -> Option<[u8; 8]> {
         let mut bytes = [0; 8];
-        ProcessMemory::new(self.process.pid).read(avma.checked_sub(8)?, &mut bytes).ok()?;
+        ProcessMemory::new(self.process.pid)
+            .read(avma.checked_sub(8)?, &mut bytes)
+            .ok()?;
         Some(bytes)
     }
 }
@@ -141,6 +160,9 @@ impl Mapped<'_> {
             return Some(known.file.id);
         }
         let same = |key: &FileId| key.device == part.device && key.inode == part.inode;
-        self.executables.iter().find(|known| same(&known.key)).map(|known| known.file.id)
+        self.executables
+            .iter()
+            .find(|known| same(&known.key))
+            .map(|known| known.file.id)
     }
 }

@@ -72,14 +72,6 @@ impl Stacks {
         self.complete.get(&id)
     }
 
-    pub fn len(&self) -> usize {
-        self.complete.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.complete.is_empty()
-    }
-
     /// Takes a section; the body if it is complete with it.
     pub fn add(&mut self, head: &Stack, frames: Frames) -> Option<&Body> {
         if self.complete.contains_key(&head.stack) {

@@ -29,7 +29,10 @@ impl Tally {
         if native.is_whole() && python.is_whole() {
             self.whole += weight;
         } else if native.is_whole() {
-            *self.cut.entry(format!("python_{}", python.name())).or_default() += weight;
+            *self
+                .cut
+                .entry(format!("python_{}", python.name()))
+                .or_default() += weight;
         } else {
             *self.cut.entry(native.name().to_owned()).or_default() += weight;
         }
