@@ -5,6 +5,7 @@ use crate::process::ProcessId;
 
 /// Signature of a code object's content: beside its address, what tells it from another one that
 /// took the freed memory over. The pointers are those of immutable objects that the code owns.
+/// Not seeded: it is only compared within one process.
 #[inline(always)]
 pub const fn signature(
     first_line: i32,

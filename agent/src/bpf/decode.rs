@@ -57,6 +57,7 @@ impl Plain for u64 {}
 /// Decodes one record.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     let header: Header = head(bytes)?.0;
+    let bytes = part(bytes, header.size as usize)?;
     match header.kind {
         kind::SAMPLE => Ok(Record::Sample(head(bytes)?.0)),
         kind::STACK => {

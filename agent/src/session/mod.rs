@@ -2,11 +2,14 @@
 //! profile of them at the end. Where the rooms below meet.
 
 mod codes;
+mod config;
 mod deferred;
 mod executables;
+mod finish;
 mod image;
 mod interpreters;
 mod loader;
+mod machine;
 mod names;
 mod resolve;
 mod space;
@@ -16,12 +19,10 @@ mod stacks_tests;
 mod statistics;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agent_common::counter::Counter;
 use agent_common::cut::NativeEnd;
 use agent_common::executable::{EXECUTABLE_ANONYMOUS, FileId};
 use agent_common::filter::PidFilter;
@@ -33,19 +34,19 @@ use crate::bpf::counters::Counters;
 use crate::bpf::decode::{Record, decode};
 use crate::bpf::ring::Ring;
 use crate::bpf::table::Table;
-use crate::bpf::{Event, Link, LoadError, Loaded, Options, cpus};
+use crate::bpf::{Link, Loaded, Options, cpus};
 use crate::process::file_id::Wanted;
 use crate::process::{ProcessHandle, list};
-use crate::profile::{self, Clock, Measurement, Profile, SampleKey, Span, ValueType};
-use crate::symbols::{self, Symbolizer};
+use crate::profile::Clock;
 
 use codes::Codes;
+pub use config::{Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
 use loader::{Described, Loader};
+use machine::{clock, monotonic, name_of, seed, vdso};
 use names::Names;
-use resolve::Resolver;
 pub use resolve::View;
 use stacks::Stacks;
 use statistics::Tallies;
@@ -59,32 +60,6 @@ const BATCH: usize = 65_536;
 const FAILURES: usize = 256;
 /// Most distinct samples that are kept.
 const SAMPLES: usize = 1 << 20;
-
-/// What is recorded.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub event: Event,
-    /// Samples a second and CPU.
-    pub rate: u64,
-    /// Bits of [`agent_common::filter`].
-    pub filter: u32,
-    pub cgroup_subsystem: u32,
-    pub native_depth: u32,
-    pub python_depth: u32,
-    /// Ring buffer in bytes, a power of two.
-    pub ring_bytes: u32,
-    /// Budget of the unwind tables in MiB.
-    pub table_mib: u32,
-}
-
-/// Why a recording can't go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("Threads to read files could not be started: {0}.")]
-    Threads(#[source] io::Error),
-}
 
 /// Samples that are counted together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -503,171 +478,6 @@ impl Session {
         }
     }
 
-    /// Stops and makes a profile of what was recorded.
-    pub fn finish(mut self, view: View) -> Result<(Profile, Statistics), SessionError> {
-        self.stop()?;
-        let mut profile = Profile::new();
-        profile.clock = self.clock;
-        profile.span = Span {
-            start: self.started,
-            end: self.ended,
-        };
-        let mut statistics = self.statistics();
-
-        let mut symbolizer = Symbolizer::new(symbols::Options::default());
-        let mut wanted: Vec<u64> = self.samples.keys().map(|key| key.stack).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut resolver = Resolver::new(
-            &self.executables,
-            &mut self.codes,
-            &self.interpreters,
-            &self.names,
-            &mut symbolizer,
-            view,
-        );
-        resolver.prepare(&mut profile, &self.stacks, &wanted);
-
-        let event = event(&mut profile, self.config.event, self.config.rate);
-        let mut known = HashMap::new();
-        for (key, count) in &self.samples {
-            let stack = *known.entry((key.stack, key.process)).or_insert_with(|| {
-                let frames = match self.stacks.get(key.stack) {
-                    Some(body) => resolver.stack(&mut profile, body, &key.process),
-                    None => vec![profile.marker("[stack lost]")],
-                };
-                profile.stack(&frames)
-            });
-            let process = profile.process(key.process);
-            let name = profile.string(self.names.process(&key.process));
-            profile.process_mut(process).name = name;
-            let thread = profile.thread(process, key.thread);
-            let name = profile.string(self.names.thread(&key.process, key.thread));
-            profile.thread_mut(thread).name = name;
-            let key = SampleKey {
-                stack,
-                context: profile::ContextId::NONE,
-                process,
-                thread,
-                cpu: key.cpu,
-                event,
-            };
-            let weight = u32::try_from(count.weight).unwrap_or(u32::MAX);
-            let value = count.value / count.weight.max(1);
-            profile.add(
-                key,
-                Measurement {
-                    time: count.last_time,
-                    value,
-                    weight,
-                },
-            );
-            let frames = profile.frames_of(stack).to_vec();
-            statistics.frames += frames.len() as u64 * count.weight;
-            let unnamed = frames
-                .iter()
-                .filter(|id| profile[**id].function.is_none())
-                .count();
-            statistics.unnamed += unnamed as u64 * count.weight;
-        }
-        Ok((profile, statistics))
-    }
-
-    fn statistics(&self) -> Statistics {
-        let get = |counter| self.counters.get(counter);
-        let mut statistics = Statistics {
-            runs: get(Counter::Entries),
-            ..Statistics::default()
-        };
-        for (process, entries) in self.counters.entries() {
-            let tally = self.tallies.0.get(&process).cloned().unwrap_or_default();
-            statistics.processes.push(ProcessTally {
-                pid: process.pid,
-                name: self.names.process(&process).to_owned(),
-                tally: Tally { entries, ..tally },
-            });
-        }
-        statistics.processes.sort_by(|a, b| {
-            b.tally
-                .entries
-                .cmp(&a.tally.entries)
-                .then(a.pid.cmp(&b.pid))
-        });
-        let total = &mut statistics.total;
-        total.entries = get(Counter::Accepted);
-        for tally in self.tallies.0.values() {
-            total.samples += tally.samples;
-            total.whole += tally.whole;
-            for (name, count) in &tally.cut {
-                *total.cut.entry(name.clone()).or_default() += count;
-            }
-            for (name, count) in &tally.python {
-                *total.python.entry(name.clone()).or_default() += count;
-            }
-        }
-        for counter in [Counter::LostSample, Counter::LostStage] {
-            statistics
-                .lost
-                .insert(counter.name().to_owned(), get(counter));
-        }
-        let bodies = self
-            .samples
-            .iter()
-            .filter(|(key, _)| self.stacks.get(key.stack).is_none());
-        let bodies: u64 = bodies.map(|(_, count)| count.weight).sum();
-        let own = [
-            ("stack_body", bodies),
-            ("record_not_understood", self.undecoded),
-            ("stack_hash_mismatch", self.stacks.mismatched),
-            ("agent_tables_full", self.dropped + self.stacks.dropped),
-        ];
-        for (name, count) in own {
-            statistics.lost.insert(name.to_owned(), count);
-        }
-        for counter in [
-            Counter::Idle,
-            Counter::Own,
-            Counter::OtherProcess,
-            Counter::OtherCgroup,
-            Counter::Paused,
-        ] {
-            statistics
-                .left_out
-                .insert(counter.name().to_owned(), get(counter));
-        }
-        for counter in [
-            Counter::Samples,
-            Counter::Deferred,
-            Counter::Stacks,
-            Counter::StackRetry,
-            Counter::Codes,
-            Counter::CodeRetry,
-            Counter::Announced,
-            Counter::Processes,
-            Counter::ProcessTableFull,
-        ] {
-            statistics
-                .kernel
-                .insert(counter.name().to_owned(), get(counter));
-        }
-        for (reason, count) in &self.interpreters.unfit {
-            *statistics
-                .interpreters
-                .entry((*reason).to_owned())
-                .or_default() += count;
-        }
-        for reason in self.interpreters.pending() {
-            *statistics
-                .interpreters
-                .entry(reason.to_owned())
-                .or_default() += 1;
-        }
-        for (reason, count) in self.executables.problems.iter().chain(&self.failures) {
-            *statistics.files.entry(reason.clone()).or_default() += count;
-        }
-        statistics
-    }
-
     /// What the verifier went through, program by program.
     pub fn verified(&self) -> Vec<crate::bpf::load::Verified> {
         self.loaded.verified()
@@ -678,84 +488,5 @@ impl AsRawFd for Session {
     /// Readable when the kernel side wants the ring buffer read before its time.
     fn as_raw_fd(&self) -> RawFd {
         self.ring.as_raw_fd()
-    }
-}
-
-fn event(profile: &mut Profile, event: Event, rate: u64) -> profile::EventId {
-    let (name, unit, amount) = match event {
-        Event::CpuClock => ("cpu-clock", "nanoseconds", 1_000_000_000 / rate.max(1)),
-        Event::Cycles => ("cycles", "count", 1),
-    };
-    let value = ValueType {
-        name: profile.string(if event == Event::CpuClock {
-            "cpu"
-        } else {
-            "cycles"
-        }),
-        unit: profile.string(unit),
-    };
-    let name = profile.string(name);
-    profile.event(profile::Event {
-        name,
-        value,
-        period: Some(profile::Period { of: value, amount }),
-    })
-}
-
-/// The vDSO's image, out of the agent's own memory: the kernel maps the same one everywhere.
-fn vdso() -> Option<Vec<u8>> {
-    let handle = crate::process::ProcessHandle::open(std::process::id()).ok()?;
-    let mut range = None;
-    space::maps_of(&handle, |mapping| {
-        if mapping.name() == b"[vdso]" {
-            range = Some(mapping.avma.clone());
-        }
-        range.is_none()
-    })
-    .ok()?;
-    let range = range?;
-    let mut image = vec![0; usize::try_from(range.end - range.start).ok()?];
-    let memory = crate::python::reader::ProcessMemory::new(std::process::id());
-    crate::python::Memory::read(&memory, range.start, &mut image).ok()?;
-    Some(image)
-}
-
-/// A seed that no target can guess.
-fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    let random = std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
-    match random {
-        Ok(()) => u64::from_ne_bytes(bytes),
-        Err(_) => monotonic() ^ u64::from(std::process::id()).rotate_left(40),
-    }
-}
-
-fn name_of(bytes: &[u8]) -> String {
-    let end = bytes
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-fn now(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is a valid pointer for the call.
-    unsafe { libc::clock_gettime(clock, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-fn monotonic() -> u64 {
-    now(libc::CLOCK_MONOTONIC)
-}
-
-fn clock() -> Clock {
-    Clock {
-        monotonic: monotonic(),
-        wall: now(libc::CLOCK_REALTIME),
     }
 }

@@ -72,12 +72,16 @@ impl Stacks {
         self.complete.get(&id)
     }
 
+    fn is_full(&self) -> bool {
+        self.complete.len() + self.partial.len() >= STACKS
+    }
+
     /// Takes a section; the body if it is complete with it.
     pub fn add(&mut self, head: &Stack, frames: Frames) -> Option<&Body> {
         if self.complete.contains_key(&head.stack) {
             return None;
         }
-        if self.complete.len() + self.partial.len() >= STACKS {
+        if self.is_full() && !self.partial.contains_key(&head.stack) {
             self.dropped += 1;
             return None;
         }
@@ -103,7 +107,12 @@ impl Stacks {
     /// Puts in a stack that the agent unwound itself; its id.
     pub fn insert(&mut self, body: Body, process: &ProcessId) -> u64 {
         let id = body.id(self.seed, process);
-        self.complete.entry(id).or_insert(body);
+        if !self.is_full() {
+            self.partial.remove(&id);
+            self.complete.entry(id).or_insert(body);
+        } else if !self.complete.contains_key(&id) {
+            self.dropped += 1;
+        }
         id
     }
 }

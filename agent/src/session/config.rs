@@ -1,0 +1,31 @@
+//! What a recording is asked for, and why it can't go on.
+
+use std::io;
+
+use crate::bpf::{Event, LoadError};
+
+/// What is recorded.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub event: Event,
+    /// Samples a second and CPU.
+    pub rate: u64,
+    /// Bits of [`agent_common::filter`].
+    pub filter: u32,
+    pub cgroup_subsystem: u32,
+    pub native_depth: u32,
+    pub python_depth: u32,
+    /// Ring buffer in bytes, a power of two.
+    pub ring_bytes: u32,
+    /// Budget of the unwind tables in MiB.
+    pub table_mib: u32,
+}
+
+/// Why a recording can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("Threads to read files could not be started: {0}.")]
+    Threads(#[source] io::Error),
+}

@@ -1,0 +1,200 @@
+//! The end of a recording: its profile and its statistics.
+
+use std::collections::HashMap;
+
+use agent_common::counter::Counter;
+
+use super::resolve::{Resolver, View};
+use super::statistics::{ProcessTally, Statistics, Tally};
+use super::{Session, SessionError};
+use crate::bpf::Event;
+use crate::profile::{self, Measurement, Profile, SampleKey, Span, ValueType};
+use crate::symbols::{self, Symbolizer};
+
+impl Session {
+    /// Stops and makes a profile of what was recorded.
+    pub fn finish(mut self, view: View) -> Result<(Profile, Statistics), SessionError> {
+        self.stop()?;
+        let mut profile = Profile::new();
+        profile.clock = self.clock;
+        profile.span = Span {
+            start: self.started,
+            end: self.ended,
+        };
+        let mut statistics = self.statistics();
+
+        let mut symbolizer = Symbolizer::new(symbols::Options::default());
+        let mut wanted: Vec<u64> = self.samples.keys().map(|key| key.stack).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut resolver = Resolver::new(
+            &self.executables,
+            &mut self.codes,
+            &self.interpreters,
+            &self.names,
+            &mut symbolizer,
+            view,
+        );
+        resolver.prepare(&mut profile, &self.stacks, &wanted);
+
+        let event = event(&mut profile, self.config.event, self.config.rate);
+        let mut known = HashMap::new();
+        for (key, count) in &self.samples {
+            let stack = *known.entry((key.stack, key.process)).or_insert_with(|| {
+                let frames = match self.stacks.get(key.stack) {
+                    Some(body) => resolver.stack(&mut profile, body, &key.process),
+                    None => vec![profile.marker("[stack lost]")],
+                };
+                profile.stack(&frames)
+            });
+            let process = profile.process(key.process);
+            let name = profile.string(self.names.process(&key.process));
+            profile.process_mut(process).name = name;
+            let thread = profile.thread(process, key.thread);
+            let name = profile.string(self.names.thread(&key.process, key.thread));
+            profile.thread_mut(thread).name = name;
+            let key = SampleKey {
+                stack,
+                context: profile::ContextId::NONE,
+                process,
+                thread,
+                cpu: key.cpu,
+                event,
+            };
+            let weight = u32::try_from(count.weight).unwrap_or(u32::MAX);
+            let value = count.value / count.weight.max(1);
+            profile.add(
+                key,
+                Measurement {
+                    time: count.last_time,
+                    value,
+                    weight,
+                },
+            );
+            let frames = profile.frames_of(stack).to_vec();
+            statistics.frames += frames.len() as u64 * count.weight;
+            let unnamed = frames
+                .iter()
+                .filter(|id| profile[**id].function.is_none())
+                .count();
+            statistics.unnamed += unnamed as u64 * count.weight;
+        }
+        Ok((profile, statistics))
+    }
+
+    fn statistics(&self) -> Statistics {
+        let get = |counter| self.counters.get(counter);
+        let mut statistics = Statistics {
+            runs: get(Counter::Entries),
+            ..Statistics::default()
+        };
+        for (process, entries) in self.counters.entries() {
+            let tally = self.tallies.0.get(&process).cloned().unwrap_or_default();
+            statistics.processes.push(ProcessTally {
+                pid: process.pid,
+                name: self.names.process(&process).to_owned(),
+                tally: Tally { entries, ..tally },
+            });
+        }
+        statistics.processes.sort_by(|a, b| {
+            b.tally
+                .entries
+                .cmp(&a.tally.entries)
+                .then(a.pid.cmp(&b.pid))
+        });
+        let total = &mut statistics.total;
+        total.entries = get(Counter::Accepted);
+        for tally in self.tallies.0.values() {
+            total.samples += tally.samples;
+            total.whole += tally.whole;
+            for (name, count) in &tally.cut {
+                *total.cut.entry(name.clone()).or_default() += count;
+            }
+            for (name, count) in &tally.python {
+                *total.python.entry(name.clone()).or_default() += count;
+            }
+        }
+        for counter in [Counter::LostSample, Counter::LostStage] {
+            statistics
+                .lost
+                .insert(counter.name().to_owned(), get(counter));
+        }
+        let bodies = self
+            .samples
+            .iter()
+            .filter(|(key, _)| self.stacks.get(key.stack).is_none());
+        let bodies: u64 = bodies.map(|(_, count)| count.weight).sum();
+        let own = [
+            ("stack_body", bodies),
+            ("record_not_understood", self.undecoded),
+            ("stack_hash_mismatch", self.stacks.mismatched),
+            ("agent_tables_full", self.dropped + self.stacks.dropped),
+        ];
+        for (name, count) in own {
+            statistics.lost.insert(name.to_owned(), count);
+        }
+        for counter in [
+            Counter::Idle,
+            Counter::Own,
+            Counter::OtherProcess,
+            Counter::OtherCgroup,
+            Counter::Paused,
+        ] {
+            statistics
+                .left_out
+                .insert(counter.name().to_owned(), get(counter));
+        }
+        for counter in [
+            Counter::Samples,
+            Counter::Deferred,
+            Counter::Stacks,
+            Counter::StackRetry,
+            Counter::Codes,
+            Counter::CodeRetry,
+            Counter::Announced,
+            Counter::Processes,
+            Counter::ProcessTableFull,
+        ] {
+            statistics
+                .kernel
+                .insert(counter.name().to_owned(), get(counter));
+        }
+        for (reason, count) in &self.interpreters.unfit {
+            *statistics
+                .interpreters
+                .entry((*reason).to_owned())
+                .or_default() += count;
+        }
+        for reason in self.interpreters.pending() {
+            *statistics
+                .interpreters
+                .entry(reason.to_owned())
+                .or_default() += 1;
+        }
+        for (reason, count) in self.executables.problems.iter().chain(&self.failures) {
+            *statistics.files.entry(reason.clone()).or_default() += count;
+        }
+        statistics
+    }
+}
+
+fn event(profile: &mut Profile, event: Event, rate: u64) -> profile::EventId {
+    let (name, unit, amount) = match event {
+        Event::CpuClock => ("cpu-clock", "nanoseconds", 1_000_000_000 / rate.max(1)),
+        Event::Cycles => ("cycles", "count", 1),
+    };
+    let value = ValueType {
+        name: profile.string(if event == Event::CpuClock {
+            "cpu"
+        } else {
+            "cycles"
+        }),
+        unit: profile.string(unit),
+    };
+    let name = profile.string(name);
+    profile.event(profile::Event {
+        name,
+        value,
+        period: Some(profile::Period { of: value, amount }),
+    })
+}

@@ -1,0 +1,67 @@
+//! What a recording needs of the machine that it runs on: clocks, randomness, the vDSO.
+
+use std::io;
+
+use super::space;
+use crate::process::ProcessHandle;
+use crate::profile::Clock;
+use crate::python::Memory as _;
+use crate::python::reader::ProcessMemory;
+
+/// The vDSO's image, out of the agent's own memory: the kernel maps the same one everywhere.
+pub fn vdso() -> Option<Vec<u8>> {
+    let handle = ProcessHandle::open(std::process::id()).ok()?;
+    let mut range = None;
+    space::maps_of(&handle, |mapping| {
+        if mapping.name() == b"[vdso]" {
+            range = Some(mapping.avma.clone());
+        }
+        range.is_none()
+    })
+    .ok()?;
+    let range = range?;
+    let mut image = vec![0; usize::try_from(range.end - range.start).ok()?];
+    let memory = ProcessMemory::new(std::process::id());
+    memory.read(range.start, &mut image).ok()?;
+    Some(image)
+}
+
+/// A seed that no target can guess.
+pub fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    let random = std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
+    match random {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        Err(_) => monotonic() ^ u64::from(std::process::id()).rotate_left(40),
+    }
+}
+
+pub fn name_of(bytes: &[u8]) -> String {
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+fn now(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid pointer for the call.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+pub fn monotonic() -> u64 {
+    now(libc::CLOCK_MONOTONIC)
+}
+
+pub fn clock() -> Clock {
+    Clock {
+        monotonic: monotonic(),
+        wall: now(libc::CLOCK_REALTIME),
+    }
+}
