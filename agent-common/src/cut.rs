@@ -104,10 +104,12 @@ pub enum PythonEnd {
     BadChain = 5,
     /// The next stage could not be entered (limit of tail calls).
     StageLimit = 6,
+    /// The process runs an interpreter whose offsets are not validated yet.
+    NotReady = 7,
 }
 
 impl PythonEnd {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::None,
         Self::Root,
         Self::NoThreadState,
@@ -115,6 +117,7 @@ impl PythonEnd {
         Self::TooDeep,
         Self::BadChain,
         Self::StageLimit,
+        Self::NotReady,
     ];
 
     pub fn from_u8(value: u8) -> Option<Self> {
@@ -136,6 +139,7 @@ impl PythonEnd {
             Self::TooDeep => "too_deep",
             Self::BadChain => "bad_chain",
             Self::StageLimit => "stage_limit",
+            Self::NotReady => "not_ready",
         }
     }
 }

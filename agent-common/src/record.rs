@@ -141,7 +141,7 @@ pub struct Announcement {
 }
 
 /// Bytes of user stack that travel with a deferred sample.
-pub const DEFERRED_BYTES: usize = 16_384;
+pub const DEFERRED_BYTES: usize = 65_536;
 
 /// A sample whose native stack the agent is to unwind: registers and a slice of the user stack
 /// from the stack pointer up, which follow. Its kernel section, if it has one, came just before.

@@ -10,17 +10,12 @@ use agent_common::record::{DEFERRED_BYTES, Deferred, kind, section};
 use agent_common::stack::KERNEL_FRAMES;
 
 use crate::maps::{EVENTS, count};
+use crate::memory::hide;
 use crate::scratch::scratch;
 use crate::{emit, lifecycle, setting, stages};
 
 const PAGE: u64 = 4096;
 const PAGES: u64 = DEFERRED_BYTES as u64 / PAGE;
-
-#[repr(C)]
-struct Record {
-    head: Deferred,
-    stack: [u8; DEFERRED_BYTES],
-}
 
 pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     let Some(scratch) = scratch() else {
@@ -62,42 +57,56 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
             scratch.sample.shape.kernel = 0;
         }
     }
-    let Some(mut entry) = EVENTS.reserve::<Record>(0) else {
-        count(Counter::LostSample);
-        return 0;
-    };
-    let record = entry.as_mut_ptr();
-    // SAFETY: the reservation has room for the record; each member is written in place.
-    unsafe {
-        let head = &raw mut (*record).head;
-        (*head).sample = scratch.sample;
-        (*head).sample.header.kind = kind::DEFERRED;
-        (*head).sample.header.size = size_of::<Record>() as u32;
-        (*head).pc = scratch.registers_pc();
-        (*head).sp = scratch.registers_sp();
-        (*head).fp = scratch.registers_fp();
-        (*head).padding = 0;
-        (*head).registers = scratch.registers;
-        let sp = scratch.registers_sp();
-        let room = (&raw mut (*record).stack).cast::<u8>();
-        let mut stored = 0u64;
-        // To the end of the first page, then page by page: one that is absent ends the slice.
-        for page in 0..PAGES {
-            let from = sp + stored;
-            let left = PAGE - (from & (PAGE - 1));
-            if stored > (PAGES - 1) * PAGE || left > PAGE {
-                break;
-            }
-            let into = room.add(stored as usize);
-            if bpf_probe_read_user(into.cast(), left as u32, from as *const _) != 0 {
-                break;
-            }
-            stored += left;
-            let _ = page;
+    let sp = scratch.registers_sp();
+    let mut stored = 0u64;
+    let room = scratch.deferred.stack.as_mut_ptr();
+    // To the end of the first page, then page by page: one that is absent ends the slice.
+    for _ in 0..PAGES {
+        let from = sp.wrapping_add(stored);
+        let left = PAGE - (from & (PAGE - 1));
+        let at = hide(stored);
+        if at > (PAGES - 1) * PAGE || left > PAGE {
+            break;
         }
-        (*head).stored = stored as u32;
+        // SAFETY: at most PAGE bytes at most (PAGES - 1) * PAGE bytes in.
+        let failed = unsafe {
+            bpf_probe_read_user(room.add(at as usize).cast(), left as u32, from as *const _)
+        };
+        if failed != 0 {
+            break;
+        }
+        stored = at + left;
     }
-    entry.submit(BPF_RB_FORCE_WAKEUP as u64);
-    count(Counter::Deferred);
+    let stored = hide(stored);
+    if stored > DEFERRED_BYTES as u64 {
+        return 0;
+    }
+    let size = size_of::<Deferred>() as u64 + stored;
+    scratch.sample.header.kind = kind::DEFERRED;
+    scratch.sample.header.size = size as u32;
+    scratch.deferred.head = Deferred {
+        sample: scratch.sample,
+        pc: scratch.registers_pc(),
+        sp,
+        fp: scratch.registers_fp(),
+        stored: stored as u32,
+        padding: 0,
+        registers: scratch.registers,
+    };
+    let events = (&raw const EVENTS).cast_mut().cast();
+    // SAFETY: the record is at least as long.
+    let failed = unsafe {
+        bpf_ringbuf_output(
+            events,
+            (&raw mut scratch.deferred).cast(),
+            size,
+            BPF_RB_FORCE_WAKEUP as u64,
+        )
+    };
+    if failed != 0 {
+        count(Counter::LostSample);
+    } else {
+        count(Counter::Deferred);
+    }
     0
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::EbpfContext;
 
 use agent_common::counter::Counter;
-use agent_common::cut::NativeEnd;
+use agent_common::cut::{NativeEnd, PythonEnd};
 use agent_common::executable::{EXECUTABLE_UNKNOWN, Executable};
 use agent_common::row::{RULE_NONE, find_rule};
 use agent_common::stack::{FRAME_BY_POINTER, FRAME_INTERRUPTED, NATIVE_FRAMES, NativeFrame};
@@ -16,7 +16,7 @@ use crate::space::{FOUND, at_hand, read_mapping};
 use crate::{kernel, setting, stages, task};
 
 /// Frames in one run of the stage, of which a sample has at most 33 (tail calls).
-const FRAMES: u32 = 24;
+const FRAMES: u32 = 32;
 /// A frame pointer further away than this is no frame pointer.
 const FARTHEST: u64 = 1 << 20;
 
@@ -41,7 +41,9 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
         }
     }
     if end == GO_ON || end == MAPPING_WANTED {
-        stages::enter(ctx, stages::NATIVE);
+        if stages::left(scratch) {
+            stages::enter(ctx, stages::NATIVE);
+        }
         end = NativeEnd::StageLimit as u32;
     }
     scratch.sample.shape.native_end = end as u8;
@@ -60,6 +62,8 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     }
     if scratch.python.index != 0 {
         stages::enter(ctx, stages::PYTHON);
+    } else if scratch.python_pending != 0 {
+        scratch.sample.shape.python_end = PythonEnd::NotReady as u8;
     }
     stages::enter(ctx, stages::EMIT);
     count(Counter::LostStage);

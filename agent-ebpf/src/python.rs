@@ -15,7 +15,7 @@ use crate::scratch::{FRAME_WORDS, FrameWindow, Scratch, WINDOW, scratch};
 use crate::{setting, stages};
 
 /// Frames and anchors in one run of the stage.
-const STEPS: u32 = 64;
+const STEPS: u32 = 128;
 /// Native frames that one step passes in search of an anchor.
 const PROBES: u32 = 8;
 /// Bytes from the thread state's start in which `root_cframe` lies.
@@ -56,7 +56,9 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
             }
         }
         if end == GO_ON {
-            stages::enter(ctx, stages::PYTHON);
+            if stages::left(scratch) {
+                stages::enter(ctx, stages::PYTHON);
+            }
             end = PythonEnd::StageLimit as u32;
         }
     }
@@ -159,13 +161,17 @@ fn one_step(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
         find_anchor(scratch);
         return GO_ON;
     }
-    if scratch.python.frame == 0 {
-        if chain_of(offsets) != chain::FRAME_CFRAME {
-            return PythonEnd::Root as u32;
-        }
-        return next_cframe(scratch, offsets);
+    let end = if scratch.python.frame != 0 {
+        one_frame(scratch, offsets)
+    } else if chain_of(offsets) == chain::FRAME_CFRAME {
+        next_cframe(scratch, offsets)
+    } else {
+        PythonEnd::Root as u32
+    };
+    if scratch.python.anchor != 0 && end == GO_ON {
+        find_anchor(scratch);
     }
-    one_frame(scratch, offsets)
+    end
 }
 
 /// 3.10: the anchors follow all frames, one an activation.

@@ -124,6 +124,8 @@ fn begin(scratch: &mut Scratch, task: *const u8, process: ProcessId, thread: u32
     scratch.next_mapping = 0;
     scratch.announce = 0;
     scratch.by_pointer = 0;
+    scratch.stages = 0;
+    scratch.python_pending = 0;
     scratch.stack.len = 0;
     scratch.frames.len = 0;
     scratch.python.index = 0;

@@ -3,7 +3,7 @@
 
 use agent_common::code::LINETABLE_BYTES;
 use agent_common::executable::{Executable, FileId};
-use agent_common::record::{Code, Lines, Sample, Stack};
+use agent_common::record::{Code, DEFERRED_BYTES, Deferred, Lines, Sample, Stack};
 use agent_common::stack::{
     KERNEL_FRAMES, NATIVE_FRAMES, NativeFrame, PYTHON_ENTRIES, PythonEntry, StackHash,
 };
@@ -92,6 +92,12 @@ pub struct PythonSection {
 }
 
 #[repr(C)]
+pub struct DeferredRecord {
+    pub head: Deferred,
+    pub stack: [u8; DEFERRED_BYTES],
+}
+
+#[repr(C)]
 pub struct LinesRecord {
     pub head: Lines,
     pub bytes: [u8; LINETABLE_BYTES],
@@ -140,6 +146,10 @@ pub struct Scratch {
     /// not described yet, or its interpreter is not.
     pub unknown: Unknown,
     pub announce: u32,
+    /// Stages entered for this sample.
+    pub stages: u32,
+    /// 1: an interpreter without offsets was met.
+    pub python_pending: u32,
     /// 1: the current frame was reached by its callee's frame pointer.
     pub by_pointer: u32,
     /// Next entry that the stage of code objects looks at, and whether one failed so far.
@@ -150,6 +160,7 @@ pub struct Scratch {
     pub python_section: PythonSection,
     pub code: Code,
     pub lines: LinesRecord,
+    pub deferred: DeferredRecord,
 }
 
 /// This CPU's working memory.

@@ -102,6 +102,7 @@ pub fn read_mapping(scratch: &mut Scratch, address: u64) -> u32 {
             scratch.unknown.file = file;
             scratch.unknown.announced = scratch.unknown.id;
             scratch.announce = 1;
+            scratch.python_pending |= (python == PYTHON_PENDING) as u32;
         } else if python != 0 && scratch.python.index == 0 {
             scratch.python.index = python;
             scratch.python.base = start.wrapping_sub(offset);

@@ -6,12 +6,24 @@
 use aya_ebpf::EbpfContext;
 
 use crate::maps::STAGES;
+use crate::scratch::Scratch;
 
 pub const NATIVE: u32 = 0;
 pub const PYTHON: u32 = 1;
 pub const EMIT: u32 = 2;
 pub const CODES: u32 = 3;
 pub const DEFER: u32 = 4;
+
+/// Runs of stages after which a walk ends, so that what there is can still be sent: the kernel
+/// allows 33 tail calls.
+const MOST: u32 = 28;
+
+/// Whether the walk may have another run of a stage.
+#[inline(always)]
+pub fn left(scratch: &mut Scratch) -> bool {
+    scratch.stages += 1;
+    scratch.stages < MOST
+}
 
 /// Goes on in another stage. Comes back only if it could not be entered.
 #[inline(always)]

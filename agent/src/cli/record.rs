@@ -233,7 +233,7 @@ fn summary(settings: &Settings, statistics: &Statistics) {
         share(cut, total.samples),
         share(statistics.unnamed, statistics.frames),
     );
-    if total.samples == 0 {
+    if total.entries == 0 {
         eprintln!("Nothing was sampled: the target did not use the CPU.");
     }
     if let Some(count) = total.cut.get("thirty_two_bit") {

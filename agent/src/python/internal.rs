@@ -79,6 +79,7 @@ const PREFIXES: &[&str] = &[
 
 const EXACT: &[&str] = &[
     // The evaluation loop and what enters it.
+    "_PyEval_FrameClearAndPop",
     "_PyEval_MakeFrameVector",
     "_PyEval_Vector",
     "_PyFunction_Vectorcall",

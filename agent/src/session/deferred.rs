@@ -3,11 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use agent_common::cut::NativeEnd;
+use agent_common::cut::{NativeEnd, PythonEnd};
 use agent_common::executable::{EXECUTABLE_VDSO, FileId};
 use agent_common::process::ProcessId;
 use agent_common::record::{Deferred, Sample};
-use agent_common::stack::StackShape;
+use agent_common::stack::{NativeFrame, StackShape};
 use agent_common::step::Frame;
 
 use super::executables::Executables;
@@ -19,8 +19,8 @@ use crate::process::file_id::Wanted;
 use crate::symbols::Source;
 use crate::unwind::{self, Machine, StackSlice, walk};
 
-/// Most samples that wait (16 KiB of stack each).
-const WAITING: usize = 1024;
+/// Most samples that wait (up to 64 KiB of stack each).
+const WAITING: usize = 512;
 /// Rounds of reading files after which a sample is given up.
 const ROUNDS: u32 = 64;
 const NATIVE_LIMIT: usize = agent_common::stack::NATIVE_FRAMES;
@@ -132,6 +132,15 @@ impl DeferredSamples {
                 Some((native, end)) => {
                     let mut shape = shape_of(&waiting, end);
                     shape.native = native.len() as u16;
+                    let holds_python = |frame: &NativeFrame| {
+                        executables
+                            .get(frame.executable)
+                            .is_some_and(|known| known.python.is_some())
+                    };
+                    if native.iter().any(holds_python) {
+                        // Whose frames nobody read while they were there.
+                        shape.python_end = PythonEnd::NotReady as u8;
+                    }
                     let body = Body {
                         shape,
                         kernel: waiting.kernel,
@@ -172,7 +181,7 @@ impl DeferredSamples {
         waiting: &Waiting,
         executables: &Executables,
         loader: &mut Loader,
-    ) -> Option<(Vec<agent_common::stack::NativeFrame>, NativeEnd)> {
+    ) -> Option<(Vec<NativeFrame>, NativeEnd)> {
         let record = &waiting.record;
         let process = record.sample.process;
         for retry in 0..2 {

@@ -21,6 +21,8 @@ const FILES: usize = 8192;
 /// A file with code.
 pub struct Known {
     pub key: FileId,
+    /// Other identities under which the kernel side knows it.
+    pub aliases: Vec<FileId>,
     pub file: ExecutableFile,
     pub segments: Option<Segments>,
     /// What the kernel side was told of it.
@@ -114,6 +116,7 @@ impl Executables {
         loaded.set_executable(&described.key, &entry)?;
         let known = Known {
             key: described.key,
+            aliases: Vec::new(),
             file: ExecutableFile {
                 id,
                 path: described.path,
@@ -128,6 +131,24 @@ impl Executables {
         self.by_key.insert(described.key, id);
         self.by_id.insert(id, known);
         Ok(id)
+    }
+
+    /// Tells the kernel side that a file which it announced is one that is known already.
+    pub fn alias(
+        &mut self,
+        loaded: &mut Loaded,
+        key: &FileId,
+        known: &FileId,
+    ) -> Result<(), LoadError> {
+        let Some(&id) = self.by_key.get(known) else {
+            return Ok(());
+        };
+        let Some(executable) = self.by_id.get_mut(&id) else {
+            return Ok(());
+        };
+        executable.aliases.push(*key);
+        self.by_key.insert(*key, id);
+        loaded.set_executable(key, &executable.entry)
     }
 
     /// The vDSO, whose image is the same in every process.
@@ -154,6 +175,7 @@ impl Executables {
         loaded.set_vdso(&entry)?;
         let known = Known {
             key: FileId::default(),
+            aliases: Vec::new(),
             segments: Segments::of(&image).ok(),
             file: ExecutableFile {
                 id: EXECUTABLE_VDSO,
@@ -178,7 +200,9 @@ impl Executables {
     ) -> Result<(), LoadError> {
         if let Some(known) = self.by_id.get_mut(&id) {
             known.entry.python = slot.map_or(0, |slot| slot + 1);
-            loaded.set_executable(&known.key, &known.entry)?;
+            for key in [&known.key].into_iter().chain(&known.aliases) {
+                loaded.set_executable(key, &known.entry)?;
+            }
         }
         Ok(())
     }

@@ -48,6 +48,15 @@ pub struct Described {
     pub announced: bool,
 }
 
+/// What comes of asking for a file.
+pub enum Asked {
+    /// It is read, or was.
+    Taken,
+    /// It was read under this identity, which is `fstat`'s; on overlay file systems the kernel
+    /// side has another.
+    SameAs(FileId),
+}
+
 /// The threads.
 pub struct Loader {
     jobs: Sender<Job>,
@@ -92,11 +101,11 @@ impl Loader {
         wanted: &Wanted<'_>,
         path: Option<String>,
         known: impl Fn(&FileId) -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<Asked, String> {
         let announced = match wanted {
             Wanted::Announced(key) => {
                 if self.reading.contains(*key) || known(key) {
-                    return Ok(());
+                    return Ok(Asked::Taken);
                 }
                 true
             }
@@ -106,8 +115,15 @@ impl Loader {
             return Err("too many files wait to be read".to_owned());
         }
         let found = open_executable(process, avma, wanted).map_err(|error| error.to_string())?;
+        if announced
+            && let Ok(stat) = FileStat::of(&found.file)
+            && stat.id != found.id
+            && known(&stat.id)
+        {
+            return Ok(Asked::SameAs(stat.id));
+        }
         if known(&found.id) || !self.reading.insert(found.id) {
-            return Ok(());
+            return Ok(Asked::Taken);
         }
         let path = path.or_else(|| path_at(process, avma)).unwrap_or_default();
         let job = Job {
@@ -119,7 +135,7 @@ impl Loader {
         if self.jobs.send(job).is_ok() {
             self.waiting += 1;
         }
-        Ok(())
+        Ok(Asked::Taken)
     }
 
     /// Has a file read that nobody has mapped yet.

@@ -44,7 +44,7 @@ pub use config::{Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
-use loader::{Described, Loader};
+use loader::{Asked, Described, Loader};
 use machine::{clock, monotonic, name_of, seed, vdso};
 use names::Names;
 pub use resolve::View;
@@ -199,7 +199,9 @@ impl Session {
                     self.loader
                         .ask(&handle, &place.avma, &wanted, Some(path), |_| false)
                 });
-            self.note_failure(asked);
+            if let Err(reason) = asked {
+                self.note_failure(reason);
+            }
         }
         while let Some(described) = self.loader.wait() {
             self.take(described)?;
@@ -463,17 +465,24 @@ impl Session {
                 self.loader
                     .ask(&handle, &(start..announced.end), &wanted, None, known)
             });
-        if asked.is_err() {
-            tracing::debug!(name = name_of(&announced.name), "file not opened");
+        match asked {
+            Ok(Asked::Taken) => Ok(()),
+            Ok(Asked::SameAs(known)) => {
+                Ok(self
+                    .executables
+                    .alias(&mut self.loaded, &announced.file, &known)?)
+            }
+            Err(reason) => {
+                let name = name_of(&announced.name);
+                tracing::debug!(name, reason, "file not opened");
+                self.note_failure(reason);
+                Ok(())
+            }
         }
-        self.note_failure(asked);
-        Ok(())
     }
 
-    fn note_failure(&mut self, result: Result<(), String>) {
-        if let Err(reason) = result
-            && (self.failures.len() < FAILURES || self.failures.contains_key(&reason))
-        {
+    fn note_failure(&mut self, reason: String) {
+        if self.failures.len() < FAILURES || self.failures.contains_key(&reason) {
             *self.failures.entry(reason).or_default() += 1;
         }
     }
