@@ -109,25 +109,17 @@ impl Strata {
 }
 
 impl Running {
-    /// It samples as soon as it holds an event; how it says so to people is its own business.
+    /// It samples once it holds an event for each CPU. How it says so to people is its own business.
     fn wait_for_events(&mut self) -> Result<(), String> {
-        let folder = format!("/proc/{}/fd", self.child.id());
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         while Instant::now() < self.until {
-            let open = std::fs::read_dir(&folder)
-                .into_iter()
-                .flatten()
-                .filter_map(Result::ok);
-            let mut links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-            if links.any(|link| link.to_string_lossy().contains("[perf_event]")) {
+            // One that has ended already is judged by `finish`.
+            if events_of(self.child.id()) >= cpus || matches!(self.child.try_wait(), Ok(Some(_))) {
                 return Ok(());
             }
-            // One that ended at once is judged by `finish`.
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
         }
-        Err(format!("`{}` opened no event in time", self.command))
+        Err(format!("`{}` opened no events in time", self.command))
     }
 
     /// Waits for the end, and reads what was written.
@@ -240,6 +232,27 @@ impl Recording {
         }
         Ok(())
     }
+}
+
+/// How many perf events a process holds, as such or as links of eBPF programs to them.
+fn events_of(pid: u32) -> usize {
+    let entries = |folder: &str| {
+        let folder = std::fs::read_dir(format!("/proc/{pid}/{folder}"));
+        folder
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+    };
+    let open = entries("fd").filter_map(|path| std::fs::read_link(path).ok());
+    let events = open
+        .filter(|link| link.to_string_lossy().contains("[perf_event]"))
+        .count();
+    let infos = entries("fdinfo").filter_map(|path| std::fs::read_to_string(path).ok());
+    events.max(
+        infos
+            .filter(|info| info.contains("link_type:\tperf"))
+            .count(),
+    )
 }
 
 fn read(path: &Path) -> String {

@@ -131,14 +131,14 @@ impl Row {
             .get(|| Ok(LegalStacks::parse(&self.traced("legal.py")?)?))
     }
 
-    /// The program of known stacks at 999 Hz, and py-spy's view of the same process right after.
+    /// The program of known stacks at 999 Hz, and py-spy's view of the same process before and after.
     fn at_999(&self) -> Result<&Recorded, Problem> {
         self.at_999.get(|| {
             let target = self.start("legal.py", &[])?;
+            let pyspy = || pyspy::record(target.pid, 400, 3, self.world.scratch());
+            let before = pyspy();
             let recorded = self.world.record(target.pid, 999, 5, &["--lines"])?;
-            let _ = self
-                .pyspy
-                .get(|| pyspy::record(target.pid, 400, 5, self.world.scratch()));
+            let _ = self.pyspy.get(|| Ok([before?, pyspy()?].concat()));
             target.stop()?;
             Ok(recorded)
         })
@@ -224,11 +224,13 @@ impl Row {
     }
 
     fn leaf_lines(&self) -> Result<(), Problem> {
-        let traced = self.traced("leaf_lines.py")?;
-        let truth: Lines = parse(&traced)?;
         let target = self.start("leaf_lines.py", &[])?;
+        // At the same time as the recording: what else the machine does changes what lines cost.
+        let mut traced = Target::spawn(self.interpreter.command("leaf_lines.py")?.arg("--truth"))?;
         let recorded = self.world.record(target.pid, 999, 5, &["--lines"])?;
         target.stop()?;
+        let truth = traced.truth()?;
+        let truth: Lines = parse(&truth)?;
         compare_lines(&truth.lines, &recorded)
     }
 

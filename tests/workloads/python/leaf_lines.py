@@ -2,7 +2,7 @@
 
 Each line costs at least tens of microseconds, so a clock read at every change of line disturbs nothing. `--truth` runs
 the same units under a trace function that charges the time between two of its events to the line it left, and prints
-the shares. The untraced run goes on until it is told to end.
+the shares of 3 s of CPU time. The untraced run goes on until it is told to end.
 
 Lines whose cost lies in their very first or very last instruction find a profiler that is off by one instruction: a loop
 whose iterator works in C (the jump target), an item assignment that hashes a large key (nothing follows on the line),
@@ -16,10 +16,11 @@ from time import thread_time
 
 import workload
 
-NUMBERS = list(range(3000))
-FEW = NUMBERS[:300]
-CHUNKS = [NUMBERS * 2, NUMBERS * 3, NUMBERS * 4]
-KEY = tuple(range(12000))
+# Few different numbers, so that no line waits for memory more than another does.
+FEW = list(range(300))
+NUMBERS = FEW * 10
+CHUNKS = [FEW * 20, FEW * 30, FEW * 40]
+KEY = tuple(FEW) * 40
 
 
 def straight(a):
@@ -116,7 +117,7 @@ def main():
         clock = Clock()
         begin = thread_time()
         sys.settrace(clock)
-        while not workload.STOP.set and thread_time() - begin < 2.0:
+        while not workload.STOP.set and thread_time() - begin < 3.0:
             unit()
         sys.settrace(None)
         return clock.truth()
