@@ -185,11 +185,14 @@ fn by_two_lists(
     merger
 }
 
+/// Most native frames that the evaluation loop has above it while its frame is not pushed.
+const CALLEES_WITHOUT_FRAME: usize = 4;
+
 /// 3.8 and 3.9: a frame an activation, native frames in the evaluation loop an activation.
 ///
 /// `tstate.frame` is set after the loop is entered and taken back before it is left, so one loop
-/// more than frames is the rule in its first and last instructions, when native frame 0 is that
-/// loop: then pairs are made from the outermost end. Any other difference means that one list
+/// more than frames is the rule in its first and last instructions, and in what those call: then
+/// pairs are made from the outermost end. Any other difference means that one list
 /// lacks its outermost part (a native walk that was cut; a greenlet, whose native stack goes on in
 /// another's): what is there is the innermost part of both, and pairs are made from that end.
 fn by_eval_loop(
@@ -206,13 +209,19 @@ fn by_eval_loop(
         .collect();
     let whole = NativeEnd::from_u8(shape.native_end).is_some_and(NativeEnd::is_whole)
         && PythonEnd::from_u8(shape.python_end) == Some(PythonEnd::Root);
-    let entering = loops.len() == frames.len() + 1 && loops.first() == Some(&Some(0)) && whole;
+    // The innermost activation has not pushed its frame yet or has popped it: it is in its own
+    // first or last instructions, or in what those call (`_Py_EnterRecursiveCall`,
+    // `_Py_CheckFunctionResult` and what that asks for an error).
+    let innermost = loops.first().copied().flatten();
+    let between = innermost.filter(|index| {
+        whole && loops.len() == frames.len() + 1 && *index <= CALLEES_WITHOUT_FRAME
+    });
     let mut merger = Merger::new(native.len());
-    if entering {
-        merger.activation(&[], Some(0));
+    if between.is_some() {
+        merger.activation(&[], between);
     }
-    merger.pairs(&frames, &loops[usize::from(entering)..]);
-    merger.result.incomplete |= !entering && loops.len() != frames.len();
+    merger.pairs(&frames, &loops[usize::from(between.is_some())..]);
+    merger.result.incomplete |= between.is_none() && loops.len() != frames.len();
     merger
 }
 

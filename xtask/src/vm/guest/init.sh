@@ -35,6 +35,7 @@ show c-truth /tmp/c.truth
 show python-truth /tmp/python.truth
 
 if [ -x /bin/strata ]; then
+    echo "@@recording"
     # The peak is worth knowing: on some kernels the verifier's memory decides it.
     time -f 'took %e s, peak memory %M kB' strata record --verifier-stats -d "$SECONDS_TO_RECORD" -r "$RATE_HZ" -f folded -o /tmp/out.folded \
         --stats-json /tmp/stats.json >/tmp/record.log 2>&1
