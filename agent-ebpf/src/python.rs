@@ -195,7 +195,7 @@ fn one_frame(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let address = scratch.python.frame;
     let at = read_frame(&mut scratch.frames, address, is_new(offsets));
     if at == NOT_READ {
-        return PythonEnd::Unreadable as u32;
+        return restart(scratch, offsets);
     }
     let frames = &scratch.frames;
     let previous = member(frames, at, offsets.frame_previous);
@@ -210,7 +210,7 @@ fn one_frame(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let stored = member(frames, at, offsets.frame_instruction);
     let is_entry = byte(frames, at, offsets.frame_is_entry) != 0;
     if !user_bytes(code, &mut scratch.object, CODE_BYTES as u32) {
-        return PythonEnd::Unreadable as u32;
+        return restart(scratch, offsets);
     }
     let instruction = if is_new(offsets) {
         let first = code.wrapping_add(offsets.code_instructions as u64);
@@ -240,6 +240,31 @@ fn one_frame(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
             None => return PythonEnd::Unreadable as u32,
         }
     }
+    GO_ON
+}
+
+/// A frame could not be read. In 3.11 and 3.12 an activation hangs its `CFrame` in before that
+/// points at a frame; then the chain begins at the one before, once.
+#[inline(never)]
+fn restart(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
+    let kind = chain_of(offsets);
+    let by_cframe = kind == chain::CFRAME_ENTRY || kind == chain::CFRAME_SHIM;
+    if !by_cframe || scratch.python.count != 0 || scratch.python.started != 1 {
+        return PythonEnd::Unreadable as u32;
+    }
+    scratch.python.started = 2;
+    let place = scratch
+        .python
+        .cframe
+        .wrapping_add(offsets.cframe_previous as u64);
+    let Some(cframe) = user_u64(place) else {
+        return PythonEnd::Unreadable as u32;
+    };
+    let Some(frame) = user_u64(cframe.wrapping_add(offsets.cframe_current as u64)) else {
+        return PythonEnd::Unreadable as u32;
+    };
+    scratch.python.cframe = cframe;
+    scratch.python.frame = frame;
     GO_ON
 }
 

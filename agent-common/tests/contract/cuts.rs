@@ -57,6 +57,7 @@ fn python_ends_keep_their_numbers() {
         TooDeep = 4,
         BadChain = 5,
         StageLimit = 6,
+        NotReady = 7,
     });
 }
 

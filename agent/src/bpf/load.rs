@@ -50,6 +50,17 @@ pub enum LoadError {
         #[source]
         source: ProgramError,
     },
+    #[error(
+        "sampling by {event:?} can't begin on CPU {cpu}: {source}. Cycles take a hardware counter, \
+         which most virtual machines lack: leave --event out; a rate above \
+         /proc/sys/kernel/perf_event_max_sample_rate is refused too"
+    )]
+    Attach {
+        cpu: u32,
+        event: Event,
+        #[source]
+        source: ProgramError,
+    },
     #[error("the committed object has no map or program {0}: it was built from other sources")]
     Missing(&'static str),
     #[error("map {map}: {source}")]
@@ -201,7 +212,7 @@ impl Loaded {
         program
             .attach(config, scope, SamplePolicy::Frequency(rate), false)
             .map(Link)
-            .map_err(|source| program_error(ENTRY, source))
+            .map_err(|source| LoadError::Attach { cpu, event, source })
     }
 
     /// Ends sampling on a CPU.

@@ -43,8 +43,8 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     #[error(
-        "The profile has no samples, so there is nothing to draw. Was the process idle? Record for \
-         longer, or wait for it with off-CPU samples."
+        "The profile has no samples, so there is nothing to draw: the target did not use the CPU. \
+         Record for longer, or while it works."
     )]
     Empty,
     #[error("Drawing the flame graph failed: {0}.")]

@@ -12,6 +12,11 @@ use crate::profile::{self, Measurement, Profile, SampleKey, Span, ValueType};
 use crate::symbols::{self, Symbolizer};
 
 impl Session {
+    /// What the verifier went through, program by program.
+    pub fn verified(&self) -> Vec<crate::bpf::load::Verified> {
+        self.loaded.verified()
+    }
+
     /// Stops and makes a profile of what was recorded.
     pub fn finish(mut self, view: View) -> Result<(Profile, Statistics), SessionError> {
         self.stop()?;

@@ -486,11 +486,6 @@ impl Session {
             *self.failures.entry(reason).or_default() += 1;
         }
     }
-
-    /// What the verifier went through, program by program.
-    pub fn verified(&self) -> Vec<crate::bpf::load::Verified> {
-        self.loaded.verified()
-    }
 }
 
 impl AsRawFd for Session {

@@ -58,8 +58,6 @@ pub struct Statistics {
     pub total: Tally,
     /// Runs of the eBPF program, whoever was running.
     pub runs: u64,
-    /// Samples that would have been due: rate × time × CPUs (clock events only).
-    pub due: u64,
     /// Frames of all samples, and those without a name.
     pub frames: u64,
     pub unnamed: u64,
