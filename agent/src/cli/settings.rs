@@ -105,7 +105,7 @@ impl Settings {
                 cgroup_subsystem: CGROUP_DEFAULT,
                 native_depth: args.depth,
                 python_depth: args.depth.saturating_mul(2),
-                ring_bytes: 1 << 22,
+                ring_bytes: 1 << 23,
                 table_mib: 64,
             },
             view: View {

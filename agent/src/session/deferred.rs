@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use agent_common::cut::{NativeEnd, PythonEnd};
 use agent_common::executable::{EXECUTABLE_VDSO, FileId};
@@ -21,15 +22,15 @@ use crate::unwind::{self, Machine, StackSlice, walk};
 
 /// Most samples that wait (up to 64 KiB of stack each).
 const WAITING: usize = 512;
-/// Rounds of reading files after which a sample is given up.
-const ROUNDS: u32 = 64;
+/// Time to read files after which a sample is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
 const NATIVE_LIMIT: usize = agent_common::stack::NATIVE_FRAMES;
 
 struct Waiting {
     record: Box<Deferred>,
     stack: Vec<u8>,
     kernel: Vec<u64>,
-    rounds: u32,
+    since: Instant,
 }
 
 /// A sample that is done, with its stack.
@@ -80,7 +81,7 @@ impl DeferredSamples {
             record,
             stack: stack.to_vec(),
             kernel,
-            rounds: 0,
+            since: Instant::now(),
         });
     }
 
@@ -126,8 +127,7 @@ impl DeferredSamples {
         last: bool,
     ) -> Vec<Unwound> {
         let mut done = Vec::new();
-        for mut waiting in std::mem::take(&mut self.waiting) {
-            waiting.rounds += 1;
+        for waiting in std::mem::take(&mut self.waiting) {
             match self.try_one(&waiting, executables, loader) {
                 Some((native, end)) => {
                     let mut shape = shape_of(&waiting, end);
@@ -152,7 +152,7 @@ impl DeferredSamples {
                         body,
                     });
                 }
-                None if last || waiting.rounds > ROUNDS => {
+                None if last || waiting.since.elapsed() > PATIENCE => {
                     let gone = matches!(
                         self.snapshots.get(&waiting.record.sample.process),
                         Some(None) | None

@@ -14,8 +14,11 @@ use crate::process::{ProcessHandle, list};
 use crate::python::reader::ProcessMemory;
 use crate::python::{Unfit, Version, derive, hold_for_file};
 
-/// First and longest wait between two attempts at a file.
-const FIRST_WAIT: Duration = Duration::from_millis(5);
+/// First and longest wait between two attempts at a file. A new process takes some 20 ms to its
+/// first Python frame; what is sampled between that and the first attempt after it lacks them.
+const FIRST_WAIT: Duration = Duration::from_millis(2);
+/// Attempts that are made that fast.
+const FAST: u32 = 50;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Most processes that are tried for one file; the newest count.
@@ -28,6 +31,7 @@ struct Pending {
     places: Vec<Place>,
     next: Instant,
     wait: Duration,
+    attempts: u32,
     last: Option<Unfit>,
 }
 
@@ -85,6 +89,7 @@ impl Interpreters {
                     places: Vec::new(),
                     next: Instant::now(),
                     wait: FIRST_WAIT,
+                    attempts: 0,
                     last: None,
                 });
                 let last = self.pending.len() - 1;
@@ -99,6 +104,7 @@ impl Interpreters {
             pending.places.push(place);
             pending.next = Instant::now();
             pending.wait = FIRST_WAIT;
+            pending.attempts = 0;
         }
     }
 
@@ -140,7 +146,10 @@ impl Interpreters {
                         executables.set_python(loaded, id, None)?;
                         continue;
                     }
-                    pending.wait = (pending.wait * 2).min(LONGEST_WAIT);
+                    pending.attempts += 1;
+                    if pending.attempts > FAST {
+                        pending.wait = (pending.wait * 2).min(LONGEST_WAIT);
+                    }
                     pending.next = now + pending.wait;
                     index += 1;
                 }
