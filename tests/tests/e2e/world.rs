@@ -97,7 +97,12 @@ impl Recorded {
 
     /// Fails unless the given share of the samples asked for is whole, by the statistics.
     pub fn whole(&self, share: f64) -> Result<(), String> {
-        let whole = self.process.whole as f64 / self.entries().max(1) as f64;
+        self.whole_but_for(0, share)
+    }
+
+    /// Same, `accepted` samples being accounted for otherwise.
+    pub fn whole_but_for(&self, accepted: u64, share: f64) -> Result<(), String> {
+        let whole = (self.process.whole + accepted) as f64 / self.entries().max(1) as f64;
         if whole >= share {
             Ok(())
         } else {
