@@ -1,6 +1,7 @@
 //! One cell of the table: a trial with a place.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use libtest_mimic::{Completion, Failed, Trial};
 use strata_tests::machine::Problem;
@@ -38,6 +39,7 @@ impl Cell {
         let report = Arc::clone(report);
         Trial::ignorable_test(name, move || {
             let place = (self.group, self.row, self.property);
+            let begin = Instant::now();
             let outcome = (self.run)();
             report.note(
                 place,
@@ -46,6 +48,7 @@ impl Cell {
                     Err(Problem::Skipped(why)) => CellResult::Skipped(why.clone()),
                     Err(Problem::Failed(_)) => CellResult::Failed,
                 },
+                begin.elapsed(),
             );
             match outcome {
                 Ok(()) => Ok(Completion::Completed),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Cells that have to run where STRATA_CI=1 is set: one name a line, `*` for any row or property.
 const REQUIRED: &str = include_str!("../../required.txt");
@@ -19,10 +20,14 @@ type Place = (&'static str, String, String);
 #[derive(Default)]
 pub struct Report {
     cells: Mutex<Vec<(Place, Result)>>,
+    times: Mutex<Vec<(Duration, String)>>,
 }
 
 impl Report {
-    pub fn note(&self, place: Place, result: Result) {
+    pub fn note(&self, place: Place, result: Result, took: Duration) {
+        if let Ok(mut times) = self.times.lock() {
+            times.push((took, name(&place)));
+        }
         if let Ok(mut cells) = self.cells.lock() {
             cells.push((place, result));
         }
@@ -44,6 +49,14 @@ impl Report {
             println!("Skipped, since this machine lacks what they need:");
             print!("{}", skipped_by_reason(&cells));
             println!();
+        }
+        if let Ok(mut times) = self.times.lock() {
+            times.sort();
+            let slowest = times.iter().rev().take(5);
+            let slowest: Vec<_> = slowest
+                .map(|(took, name)| format!("{name} {} s", took.as_secs()))
+                .collect();
+            println!("slowest: {}", slowest.join(", "));
         }
         println!(
             "{} cells right (✓), {} wrong (✗), {skipped} skipped (–)",

@@ -5,8 +5,8 @@ the same units under a trace function that charges the time between two of its e
 the shares of 3 s of CPU time. The untraced run goes on until it is told to end.
 
 Lines whose cost lies in their very first or very last instruction find a profiler that is off by one instruction: a loop
-whose iterator works in C (the jump target), an item assignment that hashes a large key (nothing follows on the line),
-the first statement after a yield.
+whose iterator works in C (the jump target), an assignment to a slice that draws on such an iterator (nothing follows on
+the line), the first statement after a yield.
 
 Truth: {"lines": {"function:line": share}}.
 """
@@ -16,56 +16,55 @@ from time import thread_time
 
 import workload
 
-# Few different numbers, so that no line waits for memory more than another does.
-FEW = list(range(300))
-NUMBERS = FEW * 10
-CHUNKS = [FEW * 20, FEW * 30, FEW * 40]
-KEY = tuple(FEW) * 40
+# The time goes into adding up one small list over and over in C, so that no line waits for memory more than another does.
+SMALL = list(range(200))
+FEW = [SMALL] * 30
+MANY = [SMALL] * 100
 
 
 def straight(a):
-    a = a * 3 % 1009 + a * 5 % 1013 + a * 7 % 1019 + a * 11 % 1021 + sum(NUMBERS)
-    b = max(NUMBERS) + min(FEW) + a
+    a = a * 3 % 1009 + a * 5 % 1013 + a * 7 % 1019 + a * 11 % 1021 + sum(map(sum, FEW))
+    b = max(map(sum, MANY)) + min(map(sum, FEW)) + a
     c = sorted(
-        NUMBERS,
+        map(sum, MANY),
         reverse=True,
     )
-    return len(c) + sum(c) + b
+    return len(c) + sum(map(sum, FEW)) + b
 
 
 def loops():
     total = 0
     for part in map(
-            sum,
-            CHUNKS):
+            max,
+            (map(sum, MANY), map(sum, MANY))):
         total += part
-        total -= max(FEW)
-    for turn in range(6):
-        total -= sum(FEW)
+        total -= max(map(sum, FEW))
+    for turn in range(4):
+        total -= sum(map(sum, FEW))
         if turn % 2:
             continue
-        total -= sum(NUMBERS)
+        total -= sum(map(sum, MANY))
     return total
 
 
 def stores(table):
-    table[KEY] = 1
-    table[KEY] = 2; table[KEY] = 3
-    del table[KEY]
+    table[:] = map(sum, MANY)
+    table[:] = map(sum, MANY); table[:] = map(sum, MANY)
+    table[1:] = map(sum, FEW)
 
 
 def numbers():
     yield 1
-    first = sum(NUMBERS)
+    first = sum(map(sum, MANY))
     yield first
-    second = max(NUMBERS) + max(FEW)
+    second = max(map(sum, MANY)) + max(map(sum, FEW))
     try:
         yield second
     finally:
-        sum(NUMBERS)
+        sum(map(sum, MANY))
     yield from map(
-        sum,
-        CHUNKS,
+        max,
+        (map(sum, MANY), map(sum, MANY)),
     )
 
 
@@ -73,14 +72,14 @@ def generators():
     total = 0
     for number in numbers():
         total += number
-        total += min(FEW)
+        total += min(map(sum, FEW))
     return total
 
 
 def unit():
     straight(1)
     loops()
-    stores({})
+    stores([])
     generators()
 
 

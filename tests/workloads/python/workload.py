@@ -85,14 +85,20 @@ class Recorder:
     def parent(self, frame):
         return -1 if frame.f_back is None else self.path(frame.f_back)
 
-    def __call__(self, frame, event, _argument):
+    def __call__(self, frame, _event, _argument):
+        # Called as a frame is entered, or a generator goes on; all that is above stays as it is until it is left.
         frame.f_trace_opcodes = True
-        if event == "call":
-            for line in first_lines(frame.f_code):
-                self.add(self.parent(frame), frame.f_code, line)
-        if event != "exception":
-            self.path(frame)
-        return self
+        code = frame.f_code
+        parent = self.parent(frame)
+        for line in first_lines(code) | {frame.f_lineno}:
+            self.add(parent, code, line)
+
+        def step(frame, event, _argument):
+            if event != "exception":
+                self.add(parent, code, frame.f_lineno)
+            return step
+
+        return step
 
     def add_made_generators(self):
         generators = {}
@@ -117,12 +123,13 @@ class Recorder:
         }
 
 
+@functools.lru_cache(maxsize=None)
 def first_lines(code):
     """The lines of the instructions up to the first one that can be traced. None before 3.11, where that is the very first."""
     if sys.version_info < (3, 11):
-        return set()
+        return frozenset()
     traced = next(found.offset for found in dis.get_instructions(code) if found.opname == "RESUME")
-    return {line for begin, _, line in code.co_lines() if begin <= traced}
+    return frozenset(line for begin, _, line in code.co_lines() if begin <= traced)
 
 
 @functools.lru_cache(maxsize=None)
