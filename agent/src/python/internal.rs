@@ -23,6 +23,22 @@ pub fn is_internal(name: &str) -> bool {
     EXACT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether the evaluation loop of 3.8 to 3.10 calls a function before it has pushed its frame or
+/// after it has popped it (Python/ceval.c: the loop's first lines and `exit_eval_frame`).
+pub fn is_loop_callee(name: &str) -> bool {
+    let name = name.split(['.', '@']).next().unwrap_or(name);
+    LOOP_CALLEES.contains(&name)
+}
+
+const LOOP_CALLEES: &[&str] = &[
+    "_Py_CheckFunctionResult",
+    "_Py_EnterRecursiveCall",
+    "_Py_LeaveRecursiveCall",
+    "_Py_CheckRecursiveCall",
+    "PyErr_Occurred",
+    "_PyErr_Occurred",
+];
+
 /// Caught by a prefix, but doing something of their own.
 const KEPT: &[&str] = &["PyObject_Calloc", "_PyObject_Calloc"];
 

@@ -31,9 +31,9 @@ pub mod walk;
 
 pub use derive::{derive, hold_for_file};
 pub use detect::{Binary, detect};
-pub use internal::is_internal;
+pub use internal::{is_internal, is_loop_callee};
 pub use memory::{Memory, ReadError};
-pub use place::{Merged, Placed, place};
+pub use place::{Merged, Placed, Role, place};
 pub use unfit::Unfit;
 pub use version::Version;
 

@@ -28,6 +28,16 @@ pub enum Placed {
     Python(usize),
 }
 
+/// What a native frame is to the placement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// In the evaluation loop (known in 3.8 to 3.10, which alone need it).
+    Loop,
+    /// In a function that the loop calls while its frame is not pushed ([`super::is_loop_callee`]).
+    LoopCallee,
+    Other,
+}
+
 /// A merged stack, innermost first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
@@ -43,11 +53,11 @@ pub fn place(
     native: &[NativeFrame],
     python: &[PythonEntry],
     shape: StackShape,
-    eval: impl Fn(&NativeFrame) -> bool,
+    role: impl Fn(&NativeFrame) -> Role,
 ) -> Merged {
     let mut merged = match shape.chain {
-        chain::FRAME => by_eval_loop(native, python, shape, eval),
-        chain::FRAME_CFRAME => by_two_lists(native, python, shape, eval),
+        chain::FRAME => by_eval_loop(native, python, shape, role),
+        chain::FRAME_CFRAME => by_two_lists(native, python, shape, role),
         _ => by_anchors(native.len(), python),
     };
     merged.finish();
@@ -148,7 +158,7 @@ fn by_two_lists(
     native: &[NativeFrame],
     python: &[PythonEntry],
     shape: StackShape,
-    eval: impl Fn(&NativeFrame) -> bool,
+    role: impl Fn(&NativeFrame) -> Role,
 ) -> Merger {
     let (anchors, frames): (Vec<usize>, Vec<usize>) =
         (0..python.len()).partition(|index| python[*index].kind == entry::ANCHOR);
@@ -159,7 +169,9 @@ fn by_two_lists(
     let whole = PythonEnd::from_u8(shape.python_end) == Some(PythonEnd::Root);
     let extra_anchors = anchors.len().saturating_sub(frames.len());
     let extra_frames = frames.len().saturating_sub(anchors.len());
-    let innermost_runs = native.first().is_some_and(&eval);
+    let innermost_runs = native
+        .first()
+        .is_some_and(|frame| role(frame) == Role::Loop);
     let sound = match (extra_frames, extra_anchors) {
         (0, 0) => true,
         (0, 1) => whole && matches!(anchors.first(), Some(Some(0) | None)),
@@ -185,9 +197,6 @@ fn by_two_lists(
     merger
 }
 
-/// Most native frames that the evaluation loop has above it while its frame is not pushed.
-const CALLEES_WITHOUT_FRAME: usize = 4;
-
 /// 3.8 and 3.9: a frame an activation, native frames in the evaluation loop an activation.
 ///
 /// `tstate.frame` is set after the loop is entered and taken back before it is left, so one loop
@@ -199,12 +208,12 @@ fn by_eval_loop(
     native: &[NativeFrame],
     python: &[PythonEntry],
     shape: StackShape,
-    eval: impl Fn(&NativeFrame) -> bool,
+    role: impl Fn(&NativeFrame) -> Role,
 ) -> Merger {
     let is_frame = |index: &usize| python[*index].kind != entry::ANCHOR;
     let frames: Vec<usize> = (0..python.len()).filter(is_frame).collect();
     let loops: Vec<Option<usize>> = (0..native.len())
-        .filter(|index| eval(&native[*index]))
+        .filter(|index| role(&native[*index]) == Role::Loop)
         .map(Some)
         .collect();
     let whole = NativeEnd::from_u8(shape.native_end).is_some_and(NativeEnd::is_whole)
@@ -214,7 +223,12 @@ fn by_eval_loop(
     // `_Py_CheckFunctionResult` and what that asks for an error).
     let innermost = loops.first().copied().flatten();
     let between = innermost.filter(|index| {
-        whole && loops.len() == frames.len() + 1 && *index <= CALLEES_WITHOUT_FRAME
+        let callees = &native[..*index];
+        whole
+            && loops.len() == frames.len() + 1
+            && callees
+                .iter()
+                .all(|callee| role(callee) == Role::LoopCallee)
     });
     let mut merger = Merger::new(native.len());
     if between.is_some() {

@@ -16,7 +16,7 @@ use super::stacks::{Body, Stacks};
 use crate::profile::{
     Executable, ExecutableId, Frame, FrameId, FrameKind, Function, Profile, StringId,
 };
-use crate::python::{Placed, is_internal, place};
+use crate::python::{Placed, Role, is_internal, is_loop_callee, place};
 use crate::symbols::{Symbol, Symbolizer};
 
 /// What is shown.
@@ -186,7 +186,7 @@ impl<'a> Resolver<'a> {
             frames.push(self.kernel_frame(profile, address));
         }
         let merged = place(&body.native, &body.python, body.shape, |frame| {
-            self.is_eval(frame)
+            self.role(profile, frame)
         });
         for placed in &merged.frames {
             match *placed {
@@ -221,13 +221,25 @@ impl<'a> Resolver<'a> {
         frames
     }
 
-    /// Whether a native frame is in the evaluation loop (3.8 to 3.10).
-    fn is_eval(&self, frame: &NativeFrame) -> bool {
-        let python = self
-            .executables
-            .get(frame.executable)
-            .and_then(|known| known.python.as_ref());
-        python.is_some_and(|binary| binary.is_eval_loop(frame.offset))
+    /// What a native frame is to the placement of Python frames.
+    fn role(&self, profile: &Profile, frame: &NativeFrame) -> Role {
+        let known = self.executables.get(frame.executable);
+        let Some(python) = known.and_then(|known| known.python.as_ref()) else {
+            return Role::Other;
+        };
+        if python.is_eval_loop(frame.offset) {
+            return Role::Loop;
+        }
+        let named = self.native.get(&(frame.executable, frame.offset));
+        let callee = named.into_iter().flatten().any(|id| {
+            let function = profile[*id].function;
+            function.is_some_and(|function| is_loop_callee(&profile[profile[function].system_name]))
+        });
+        if callee {
+            Role::LoopCallee
+        } else {
+            Role::Other
+        }
     }
 
     fn push_native(

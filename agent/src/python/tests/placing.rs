@@ -5,15 +5,28 @@ use agent_common::python::chain;
 use agent_common::stack::{ANCHOR_NOWHERE, NativeFrame, PythonEntry, StackShape, entry};
 
 use super::random::Random;
-use crate::python::place::{Merged, Placed, place};
+use crate::python::place::{Merged, Placed, Role, place};
 
-/// Native stacks are written as words: `eval` is the evaluation loop, anything else is not.
+fn role(frame: &NativeFrame) -> Role {
+    match frame.offset {
+        1 => Role::Loop,
+        2 => Role::LoopCallee,
+        _ => Role::Other,
+    }
+}
+
+/// Native stacks are written as words: `eval` is the evaluation loop, `leave` what that calls
+/// without a frame, anything else is neither.
 /// Python entries: `f` a frame, a number an anchor at that native frame, `?` one nowhere.
 fn merge_cut(chain: u8, native: &str, python: &str, ends: (NativeEnd, PythonEnd)) -> Merged {
     let native: Vec<NativeFrame> = native
         .split_whitespace()
         .map(|name| NativeFrame {
-            offset: u64::from(name == "eval"),
+            offset: match name {
+                "eval" => 1,
+                "leave" => 2,
+                _ => 0,
+            },
             ..NativeFrame::default()
         })
         .collect();
@@ -39,7 +52,7 @@ fn merge_cut(chain: u8, native: &str, python: &str, ends: (NativeEnd, PythonEnd)
         python_end: ends.1 as u8,
         ..StackShape::default()
     };
-    place(&native, &python, shape, |frame| frame.offset == 1)
+    place(&native, &python, shape, role)
 }
 
 /// The merged list as text: `n0` native, `[n1]` an evaluation loop, `p0` Python; `!` incomplete.
@@ -152,6 +165,12 @@ fn frames_of_3_8_pair_off_with_the_loops() {
     // Prologue or epilogue: the loop is there, its frame is not.
     check(chain, "eval call eval main", "f", "[n0] n1 p0 [n2] n3");
     check(chain, "eval main", "", "[n0] n1");
+    check(
+        chain,
+        "leave leave eval call eval main",
+        "f",
+        "n0 n1 [n2] n3 p0 [n4] n5",
+    );
     // A greenlet's frames, on a stack that goes on in another's.
     check(
         chain,
@@ -201,7 +220,7 @@ fn nothing_is_lost_or_reordered() {
             python_end: random.below(8) as u8,
             ..StackShape::default()
         };
-        let merged = place(&native, &python, shape, |frame| frame.offset == 1);
+        let merged = place(&native, &python, shape, role);
         let (mut natives, mut pythons) = (Vec::new(), Vec::new());
         for placed in &merged.frames {
             match placed {
