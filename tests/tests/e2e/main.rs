@@ -4,6 +4,7 @@
 //! the other, since they measure shares of CPU time on machines that may have only two CPUs. What a trial needs and can't
 //! find makes it skipped, by name, with the reason; with STRATA_CI=1 the cells of `required.txt` must not be skipped.
 
+mod again;
 mod cell;
 mod filters;
 mod identity;
@@ -33,8 +34,10 @@ fn main() -> ExitCode {
     cells.extend(identity::cells(&world));
     cells.extend(filters::cells(&world));
     cells.extend(places::cells(&world));
+    let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()
+        .filter(|cell| only.as_ref().is_none_or(|only| only.contains(&cell.name())))
         .map(|cell| cell.into_trial(&report))
         .collect();
     let runs = |trial: &&Trial| !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial);
@@ -45,13 +48,17 @@ fn main() -> ExitCode {
         eprintln!("{advice}");
         return ExitCode::FAILURE;
     }
-    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    let whole = arguments.filter.is_none()
+        && arguments.skip.is_empty()
+        && !arguments.list
+        && only.is_none();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if arguments.list {
         return ExitCode::SUCCESS;
     }
     let complete = report.close(whole);
-    if conclusion.has_failed() || !complete {
+    let settled = !conclusion.has_failed() || again::settle(&report.failed());
+    if !settled || !complete {
         ExitCode::from(101)
     } else {
         ExitCode::SUCCESS

@@ -33,6 +33,15 @@ impl Report {
         }
     }
 
+    /// Names of the cells that were wrong.
+    pub fn failed(&self) -> Vec<String> {
+        let Ok(cells) = self.cells.lock() else {
+            return Vec::new();
+        };
+        let failed = cells.iter().filter(|(_, result)| *result == Result::Failed);
+        failed.map(|(place, _)| name(place)).collect()
+    }
+
     /// Prints the closing lines. False if something was skipped, or never run, that had to run. `whole`: no trial was
     /// left out by the command line.
     pub fn close(&self, whole: bool) -> bool {
