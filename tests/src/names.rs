@@ -58,7 +58,9 @@ fn canonical(name: &str) -> String {
     let name = strip_hash(&name)
         .replace(" >", ">")
         .replace(", ", ",")
-        .replace("::<", "<");
+        .replace("::<", "<")
+        // What separates frames in folded stacks stands in no name there.
+        .replace(';', ":");
     name.replace("[clone ", "[")
         .split(" [")
         .next()

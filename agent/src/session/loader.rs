@@ -52,8 +52,8 @@ pub struct Described {
 pub enum Asked {
     /// It is read, or was.
     Taken,
-    /// It was read under this identity, which is `fstat`'s; on overlay file systems the kernel
-    /// side has another.
+    /// It was read under this identity, which is that of `/proc/PID/maps`; on overlay file systems
+    /// the kernel side has another.
     SameAs(FileId),
 }
 
@@ -115,17 +115,23 @@ impl Loader {
             return Err("too many files wait to be read".to_owned());
         }
         let found = open_executable(process, avma, wanted).map_err(|error| error.to_string())?;
-        if announced
+        let mapped = if announced {
+            mapped_at(process, avma)
+        } else {
+            None
+        };
+        if let Some((device, inode, _)) = mapped
             && let Ok(stat) = FileStat::of(&found.file)
-            && stat.id != found.id
-            && known(&stat.id)
         {
-            return Ok(Asked::SameAs(stat.id));
+            let (listed, _) = stat.key(&Wanted::Listed { device, inode });
+            if listed != found.id && known(&listed) {
+                return Ok(Asked::SameAs(listed));
+            }
         }
         if known(&found.id) || !self.reading.insert(found.id) {
             return Ok(Asked::Taken);
         }
-        let path = path.or_else(|| path_at(process, avma)).unwrap_or_default();
+        let path = path.or(mapped.map(|(_, _, path)| path)).unwrap_or_default();
         let job = Job {
             key: found.id,
             path,
@@ -212,14 +218,16 @@ fn describe(job: Job) -> Described {
     }
 }
 
-fn path_at(handle: &ProcessHandle, avma: &Range<u64>) -> Option<String> {
-    let mut path = None;
+/// Device, inode and path of a mapping as `/proc/PID/maps` has them.
+fn mapped_at(handle: &ProcessHandle, avma: &Range<u64>) -> Option<(u64, u64, String)> {
+    let mut found = None;
     maps_of(handle, |mapping| {
         if mapping.avma.start == avma.start {
-            path = Some(String::from_utf8_lossy(&mapping.path()).into_owned());
+            let path = String::from_utf8_lossy(&mapping.path()).into_owned();
+            found = Some((mapping.device, mapping.inode, path));
         }
-        path.is_none()
+        found.is_none()
     })
     .ok()?;
-    path
+    found
 }
