@@ -45,7 +45,8 @@ pub fn settle(failed: &[String]) -> bool {
     }
 }
 
-fn reason(name: &str) -> Option<&'static str> {
+/// Why a cell is known to be wrong.
+pub fn reason(name: &str) -> Option<&'static str> {
     let lines = KNOWN.lines().filter(|line| !line.starts_with('#'));
     lines
         .filter_map(|line| line.split_once(' '))
