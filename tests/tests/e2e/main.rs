@@ -41,12 +41,14 @@ fn main() -> ExitCode {
         .map(|cell| cell.into_trial(&report))
         .collect();
     let runs = |trial: &&Trial| !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial);
-    if !arguments.list
-        && trials.iter().any(|trial| runs(&trial))
-        && let Err(advice) = rights::check()
-    {
-        eprintln!("{advice}");
-        return ExitCode::FAILURE;
+    if !arguments.list && trials.iter().any(|trial| runs(&trial)) {
+        // The binary is built now and not in the first trial, while a workload waits for it.
+        let ready =
+            rights::check().and_then(|()| world.strata().map_err(|why| why.to_string()).map(drop));
+        if let Err(advice) = ready {
+            eprintln!("{advice}");
+            return ExitCode::FAILURE;
+        }
     }
     let whole = arguments.filter.is_none()
         && arguments.skip.is_empty()
