@@ -62,6 +62,13 @@ impl Strata {
         })
     }
 
+    /// The binary with arguments of any kind.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).stdin(Stdio::null());
+        command
+    }
+
     /// Records to the end. `arguments` are those of `strata record` but for the output.
     pub fn record(&self, seconds: u32, arguments: &[&str]) -> Result<Recording, String> {
         self.start(seconds, arguments)?.finish()
@@ -120,6 +127,11 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         Err(format!("`{}` opened no events in time", self.command))
+    }
+
+    /// Does what Ctrl-C does.
+    pub fn interrupt(&self) {
+        super::target::signal(self.child.id(), libc::SIGINT);
     }
 
     /// Waits for the end, and reads what was written.

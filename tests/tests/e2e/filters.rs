@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use strata_tests::machine::Problem;
 use strata_tests::machine::cgroup::{Cgroup, Version};
 use strata_tests::machine::strata::Recording;
 use strata_tests::machine::target::Target;
+use strata_tests::machine::{Problem, interpreters};
 use strata_tests::{faults, shares};
 
 use crate::cell::{Cell, must_fail};
@@ -24,7 +24,15 @@ pub fn cells(world: &Arc<World>) -> Vec<Cell> {
         cells.push(Cell::new("filters", row, property, move || check(&world)));
     };
     add("pids", "only-these", pids);
-    add("children", "with", children);
+    add("children", "with", |world| {
+        children(world, native_family(world)?)
+    });
+    add("children-3.9", "with", |world| {
+        children(world, python_family("3.9-pyenv")?)
+    });
+    add("children-3.12", "with", |world| {
+        children(world, python_family("3.12-pyenv")?)
+    });
     add("children", "without", without_children);
     add("cgroup-v1", "only-these", |world| {
         cgroup(world, Version::One)
@@ -100,19 +108,41 @@ struct Family {
     shares: BTreeMap<String, f64>,
 }
 
-fn family(world: &World, flags: &[&str]) -> Result<(Recording, Family), Problem> {
-    let program = world.compiler.build("family", "c/family.c", &[])?;
-    let target = Target::start(Command::new(program).arg("60"))?;
+fn native_family(world: &World) -> Result<Command, Problem> {
+    let mut command = Command::new(world.compiler.build("family", "c/family.c", &[])?);
+    command.arg("60");
+    Ok(command)
+}
+
+/// Forked interpreters never exec: nothing tells of them but their fork.
+fn python_family(name: &str) -> Result<Command, Problem> {
+    let all = interpreters::all();
+    let interpreter = all.iter().find(|interpreter| interpreter.name == name);
+    interpreter
+        .ok_or("no such interpreter is listed")?
+        .command("family.py")
+}
+
+fn family(
+    world: &World,
+    mut command: Command,
+    flags: &[&str],
+) -> Result<(Recording, Family), Problem> {
+    let mut target = Target::start(&mut command)?;
     let pid = target.pid.to_string();
-    let recording = world
+    let running = world
         .strata()?
-        .record(4, &[&["-r", RATE, "-p", &pid], flags].concat())?;
+        .start(4, &[&["-r", RATE, "-p", &pid], flags].concat())?;
+    // Everything that the family does is done while it is recorded.
+    target.tell("go")?;
+    std::thread::sleep(std::time::Duration::from_millis(3700));
     let truth = target.stop()?;
+    let recording = running.finish()?;
     Ok((recording, parse(&truth)?))
 }
 
-fn children(world: &World) -> Result<(), Problem> {
-    let (recording, family) = family(world, &["--children"])?;
+fn children(world: &World, command: Command) -> Result<(), Problem> {
+    let (recording, family) = family(world, command, &["--children"])?;
     let entries: u64 = recording
         .stats
         .processes
@@ -145,7 +175,7 @@ fn children(world: &World) -> Result<(), Problem> {
 }
 
 fn without_children(world: &World) -> Result<(), Problem> {
-    let (recording, family) = family(world, &[])?;
+    let (recording, family) = family(world, native_family(world)?, &[])?;
     exactly(&recording, &[family.pid], "other_process")?;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod cell;
 mod filters;
 mod identity;
 mod native;
+mod output;
 mod places;
 mod python;
 mod report;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     cells.extend(identity::cells(&world));
     cells.extend(filters::cells(&world));
     cells.extend(places::cells(&world));
+    cells.extend(output::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()

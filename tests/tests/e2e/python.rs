@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use strata_tests::callbacks::{Modes, Naming};
@@ -198,9 +199,15 @@ impl Row {
 
     fn shares_recorded(&self) -> Result<&(Recorded, String), Problem> {
         self.shares.get(|| {
-            let target = self.start("shares.py", &[])?;
-            let recorded = self.world.record(target.pid, 999, 5, &["--lines"])?;
-            Ok((recorded, target.stop()?))
+            let mut target = self.start("shares.py", &[])?;
+            let pid = target.pid;
+            let flags = ["-r", "999", "--lines", "-p", &pid.to_string()];
+            let running = self.world.strata()?.start(5, &flags)?;
+            // All that the program clocks is done while it is recorded.
+            target.tell("go")?;
+            std::thread::sleep(Duration::from_millis(4800));
+            let truth = target.stop()?;
+            Ok((Recorded::of(running.finish()?, pid)?, truth))
         })
     }
 

@@ -1,6 +1,7 @@
 // Exercises: children. The parent burns a little in `parent_leaf`; a child started before `ready` burns in `elder_leaf`, and
 // short-lived ones started after it, one after the other, in `younger_leaf`.
 //
+// All of them begin once a line comes on the input, so that a recording may begin first.
 // Truth: {"pid": n, "elder": n, "younger": number of short-lived children, "shares": {function: share of all CPU time}}.
 #include "workload.h"
 
@@ -36,9 +37,24 @@ static double children_seconds(void) {
 
 int main(int argc, char **argv) {
     workload_begin(argc > 1 ? argv[1] : NULL);
+    int gate[2];
+    if (pipe(gate) != 0) {
+        perror("family: pipe");
+        return 1;
+    }
     pid_t elder = fork();
-    if (elder == 0) return (int)(elder_leaf() & 1);
+    if (elder == 0) {
+        char byte;
+        close(gate[1]);
+        // Ends when the parent closes its side.
+        while (read(gate[0], &byte, 1) > 0) {
+        }
+        return (int)(elder_leaf() & 1);
+    }
     workload_ready();
+    while (getchar() != '\n' && !feof(stdin)) {
+    }
+    close(gate[1]);
     uint64_t x = 0;
     int count = 0;
     double begin = thread_seconds();

@@ -5,6 +5,8 @@ does part of the work by itself and part in a function called back: by a generat
 `functools.reduce`, the json decoder, or itself. One more kind hashes in C with the GIL released, so that two threads do
 run at once. Every function clocks itself by its thread's own CPU clock.
 
+The threads begin once a line comes on the input, so that a recording may begin first.
+
 Truth: {"shares": {function: its share, callees included, of all CPU time}, "cpus": [...], "threads": n}.
 """
 
@@ -14,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import threading
 from time import thread_time
 
@@ -152,8 +155,9 @@ def main():
     threads = [threading.Thread(target=thread_body, args=(n, results, gate)) for n in range(THREADS)]
     for thread in threads:
         thread.start()
-    gate.wait()
     workload.ready()
+    sys.stdin.readline()
+    gate.wait()
     for thread in threads:
         thread.join()
     total = sum(spent for _, spent, _ in results.values())
