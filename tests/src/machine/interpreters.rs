@@ -27,6 +27,14 @@ pub fn all() -> Vec<Interpreter> {
     list
 }
 
+/// One of them.
+pub fn named(name: &str) -> Result<Interpreter, Problem> {
+    let found = all()
+        .into_iter()
+        .find(|interpreter| interpreter.name == name);
+    found.ok_or_else(|| Problem::Failed(format!("no interpreter {name} is listed")))
+}
+
 /// pyenv's builds: shared libpython with symbols and DWARF.
 fn pyenv(version: &str) -> Interpreter {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);

@@ -116,11 +116,7 @@ fn native_family(world: &World) -> Result<Command, Problem> {
 
 /// Forked interpreters never exec: nothing tells of them but their fork.
 fn python_family(name: &str) -> Result<Command, Problem> {
-    let all = interpreters::all();
-    let interpreter = all.iter().find(|interpreter| interpreter.name == name);
-    interpreter
-        .ok_or("no such interpreter is listed")?
-        .command("family.py")
+    interpreters::named(name)?.command("family.py")
 }
 
 fn family(

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use strata_tests::folded::{Sample, total};
-use strata_tests::machine::Problem;
+use strata_tests::folded::{Frame, Sample, total};
 use strata_tests::machine::target::Target;
+use strata_tests::machine::{self, Problem, interpreters};
 use strata_tests::orders::Orders;
 use strata_tests::{faults, shares};
 
@@ -35,6 +35,15 @@ pub fn cells(world: &Arc<World>) -> Vec<Cell> {
         library_replaced(world, When::During)
     });
     add("ended-and-deleted", "named", ended_and_deleted);
+    add("short-lives-3.8", "named", |world| {
+        short_lives(world, "3.8-pyenv")
+    });
+    add("short-lives-3.11", "named", |world| {
+        short_lives(world, "3.11-pyenv")
+    });
+    add("short-lives-3.14", "named", |world| {
+        short_lives(world, "3.14-sid")
+    });
     cells
 }
 
@@ -293,4 +302,64 @@ fn ended_and_deleted(world: &World) -> Result<(), Problem> {
         )));
     }
     Ok(())
+}
+
+/// Many processes that live for a blink, one after the other: each is seen, and its time has a name. The first of them may
+/// teach the interpreter.
+fn short_lives(world: &World, interpreter: &str) -> Result<(), Problem> {
+    const LIVES: usize = 40;
+    #[derive(Deserialize)]
+    struct Truth {
+        pid: u32,
+        seconds: f64,
+    }
+    let mut command = interpreters::named(interpreter)?.command("short.py")?;
+    let running = world
+        .strata()?
+        .start(60, &["-r", &RATE.to_string(), "--lines"])?;
+    let mut truths: Vec<Truth> = Vec::new();
+    for _ in 0..LIVES {
+        truths.push(parse(&machine::run(&mut command)?)?);
+    }
+    running.interrupt();
+    let recording = running.finish()?;
+    let named = |samples: &[Sample], pid: u32| -> u64 {
+        let in_function = |sample: &&Sample| {
+            let mut names = sample
+                .frames
+                .iter()
+                .filter(|frame| frame.is_python())
+                .filter_map(Frame::name);
+            sample.pid == pid && names.any(|name| name == "short_life")
+        };
+        samples
+            .iter()
+            .filter(in_function)
+            .map(|sample| sample.count)
+            .sum()
+    };
+    let judge = |samples: &[Sample]| -> Result<(), String> {
+        let counts: Vec<u64> = truths
+            .iter()
+            .map(|truth| named(samples, truth.pid))
+            .collect();
+        let seen = counts.iter().filter(|count| **count > 0).count();
+        let found = counts.iter().sum::<u64>() as f64 / f64::from(RATE);
+        let clocked: f64 = truths.iter().map(|truth| truth.seconds).sum();
+        if seen < LIVES || (found / clocked - 1.0).abs() > POINTS {
+            return Err(format!(
+                "{seen} of {LIVES} were seen, {found:.2} s named of {clocked:.2} s"
+            ));
+        }
+        Ok(())
+    };
+    judge(&recording.samples)?;
+    must_fail(
+        "one function charged to another",
+        judge(&faults::charged_to(
+            &recording.samples,
+            "short_life",
+            "other",
+        )),
+    )
 }

@@ -71,8 +71,8 @@ fn row(world: &Arc<World>, interpreter: Interpreter) -> Vec<Cell> {
     add("leaf_lines_pyspy", Row::leaf_lines_pyspy);
     add("symbols", Row::symbols);
     add("internals", Row::internals);
-    add("depth_200", |row| row.depth(200));
-    add("depth_500", |row| row.depth(500));
+    add("depth_500", |row| row.depth(500, "512"));
+    add("depth_1000", |row| row.depth(1000, "1024"));
     add("reused_code", Row::reused_code);
     add("ended", Row::ended);
     for mode in [
@@ -328,9 +328,11 @@ impl Row {
     }
 
     /// Python's frames are all there also where there are several times as many native ones.
-    fn depth(&self, frames: usize) -> Result<(), Problem> {
+    fn depth(&self, frames: usize, limit: &str) -> Result<(), Problem> {
         let target = self.start("depth.py", &[&frames.to_string()])?;
-        let recorded = self.world.record(target.pid, 499, 2, &["--lines"])?;
+        let recorded = self
+            .world
+            .record(target.pid, 499, 2, &["--lines", "--depth", limit])?;
         target.stop()?;
         let judge = |samples: &[Sample]| {
             let python: Vec<Sample> = samples.iter().map(only_python).collect();
