@@ -120,7 +120,7 @@ impl Interpreter {
                 command
             }
             Some(root) => {
-                copy_scripts(&root.join("tmp/strata-tests"))?;
+                copy_scripts(&chroot_folder())?;
                 let mut command = Command::new("chroot");
                 command
                     .arg(root)
@@ -135,6 +135,11 @@ impl Interpreter {
             .env_remove("PYTHON_JIT");
         Ok(command)
     }
+}
+
+/// Where a chroot's workloads lie, as this machine sees it.
+pub fn chroot_folder() -> PathBuf {
+    cache().join("sid/tmp/strata-tests")
 }
 
 /// Puts the Python workloads where a chroot or a container sees them.

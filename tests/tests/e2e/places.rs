@@ -72,7 +72,7 @@ fn chroot_native(world: &World) -> Result<(), Problem> {
             root.display()
         )));
     }
-    copy(&simple(world)?, &root.join("tmp/strata-tests"))?;
+    copy(&simple(world)?, &interpreters::chroot_folder())?;
     let target = Target::start(
         Command::new("chroot")
             .arg(&root)

@@ -6,6 +6,7 @@ use strata_tests::folded::{self, Sample};
 use strata_tests::machine::Problem;
 use strata_tests::machine::compile::Compiler;
 use strata_tests::machine::container::Engine;
+use strata_tests::machine::interpreters;
 use strata_tests::machine::strata::{Recording, Strata};
 use strata_tests::stats::ProcessStats;
 
@@ -65,6 +66,13 @@ impl World {
         let arguments = [&["-p", &pid_text, "-r", &rate_text], flags].concat();
         let recording = self.strata()?.record(seconds, &arguments)?;
         Ok(Recorded::of(recording, pid)?)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // What was put where only a chroot sees it.
+        let _ = std::fs::remove_dir_all(interpreters::chroot_folder());
     }
 }
 
