@@ -18,6 +18,15 @@ pub struct FileId {
     pub size: u64,
 }
 
+/// Answer of the `identify` program: the identity of the file mapped at an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Identified {
+    pub file: FileId,
+    /// The address that was asked for; another one: nothing was found.
+    pub avma: u64,
+}
+
 /// Executable id of code with no file: JIT output, anonymous executable memory.
 pub const EXECUTABLE_ANONYMOUS: u32 = 0;
 /// Executable id of the vDSO, which has no file either but is the same in every process.

@@ -89,7 +89,9 @@ pub struct Settings {
     pub event: u32,
     /// Unread bytes in the ring buffer beyond which the agent is woken.
     pub wakeup_bytes: u32,
-    pub padding: u32,
+    /// Entry of the `SCRATCH` map that belongs to no CPU: the `identify` program can be interrupted
+    /// by the others.
+    pub identify_slot: u32,
 }
 
 /// The unified (v2) hierarchy.

@@ -18,7 +18,7 @@ use crate::scratch::{Scratch, scratch};
 use crate::{emit, stages};
 
 /// Entries in one run of the stage.
-const ENTRIES: u32 = 64;
+const ENTRIES: u32 = 128;
 /// Bytes of a string's head: length, state and, for ASCII, the place where its text begins.
 const HEAD: u32 = 48;
 
@@ -44,7 +44,17 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
             return 0;
         }
         scratch.code_next = next + 1;
-        let found = scratch.python_section.frames[next as usize & (PYTHON_ENTRIES - 1)];
+        let all = scratch.sample.shape.python as u32;
+        let mut place = next
+            + if scratch.code_first < all {
+                scratch.code_first
+            } else {
+                0
+            };
+        if place >= all {
+            place -= all;
+        }
+        let found = scratch.python_section.frames[place as usize & (PYTHON_ENTRIES - 1)];
         if found.kind == entry::FRAME && send(scratch, offsets, &found) == 0 {
             scratch.code_failed = 1;
             count(Counter::CodeRetry);

@@ -33,6 +33,9 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     }
     count(Counter::Stacks);
     if shape.python != 0 {
+        // A stack of more entries than the stage's runs can look at is not marked as sent; each of
+        // its samples begins elsewhere, so that all of them get their turn.
+        scratch.code_first = (scratch.sample.time >> 10) as u32 & (PYTHON_ENTRIES as u32 - 1);
         scratch.code_next = 0;
         scratch.code_failed = 0;
         stages::enter(ctx, stages::CODES);

@@ -13,6 +13,7 @@
 mod codes;
 mod defer;
 mod emit;
+mod identify;
 mod lifecycle;
 mod maps;
 mod memory;
@@ -63,6 +64,12 @@ pub fn on_sample_defer(ctx: PerfEventContext) -> u32 {
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn on_fork(ctx: RawTracePointContext) -> i32 {
     lifecycle::fork(&ctx)
+}
+
+/// Run by the agent, never attached: which file is at an address of its own?
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn identify_file(ctx: RawTracePointContext) -> i32 {
+    identify::identify(&ctx)
 }
 
 #[panic_handler]

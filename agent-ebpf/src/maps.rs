@@ -5,7 +5,7 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf};
 
 use agent_common::counter::{COUNTERS as COUNTER_SLOTS, Counter};
-use agent_common::executable::{Executable, FileId};
+use agent_common::executable::{Executable, FileId, Identified};
 use agent_common::filter::PidFilter;
 use agent_common::kernel::{Control, KernelOffsets, Settings};
 use agent_common::process::ProcessId;
@@ -57,7 +57,7 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
-/// Working memory, one entry a CPU. A plain array, since values of per-CPU maps end at 32 KiB.
+/// Working memory, one entry a CPU and one for `identify`. A plain array, since values of per-CPU maps end at 32 KiB.
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 
@@ -70,6 +70,10 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
 #[map]
 pub static EXECUTABLES: HashMap<FileId, Executable> = HashMap::with_max_entries(8192, 0);
+
+/// Answer of the `identify` program.
+#[map]
+pub static IDENTIFIED: Array<Identified> = Array::with_max_entries(1, 0);
 
 /// The vDSO's table.
 #[map]

@@ -16,7 +16,7 @@ use crate::space::{FOUND, at_hand, read_mapping};
 use crate::{kernel, setting, stages, task};
 
 /// Frames in one run of the stage, of which a sample has at most 33 (tail calls).
-const FRAMES: u32 = 32;
+const FRAMES: u32 = 40;
 /// A frame pointer further away than this is no frame pointer.
 const FARTHEST: u64 = 1 << 20;
 
@@ -41,7 +41,12 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
         }
     }
     if end == GO_ON || end == MAPPING_WANTED {
-        if stages::left(scratch) {
+        let most = if scratch.python.index != 0 {
+            stages::MOST_BEFORE_PYTHON
+        } else {
+            stages::MOST
+        };
+        if stages::left(scratch, most) {
             stages::enter(ctx, stages::NATIVE);
         }
         end = NativeEnd::StageLimit as u32;

@@ -5,7 +5,7 @@ use aya_ebpf::EbpfContext;
 
 use agent_common::code::signature;
 use agent_common::counter::Counter;
-use agent_common::cut::PythonEnd;
+use agent_common::cut::{NativeEnd, PythonEnd};
 use agent_common::python::{CODE_BYTES, OWNER_C, PythonOffsets, TSTATE_BYTES, chain, thread};
 use agent_common::stack::{ANCHOR_NOWHERE, NATIVE_FRAMES, PYTHON_ENTRIES, PythonEntry, entry};
 
@@ -56,7 +56,7 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
             }
         }
         if end == GO_ON {
-            if stages::left(scratch) {
+            if stages::left(scratch, stages::MOST) {
                 stages::enter(ctx, stages::PYTHON);
             }
             end = PythonEnd::StageLimit as u32;
@@ -83,6 +83,7 @@ fn begin(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     scratch.python.cframe = 0;
     scratch.python.cursor = 0;
     scratch.python.probe = 0;
+    scratch.python.beyond = 0;
     scratch.frames.len = 0;
     scratch.frames.alone = 0;
     let state = thread_state(scratch, offsets);
@@ -179,7 +180,8 @@ fn one_step(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
 fn next_cframe(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let cframe = scratch.python.cframe;
     // The outermost one is in the thread state and not on the stack; its `previous` is never set.
-    if cframe == 0 || cframe.wrapping_sub(scratch.python.state) < ROOT_CFRAME {
+    let root = cframe.wrapping_sub(scratch.python.state) < ROOT_CFRAME;
+    if cframe == 0 || root || scratch.python.beyond != 0 {
         return PythonEnd::Root as u32;
     }
     let Some(previous) = user_u64(cframe.wrapping_add(offsets.cframe_previous as u64)) else {
@@ -323,6 +325,10 @@ fn find_anchor(scratch: &mut Scratch) {
     }
     if found >= 0 {
         scratch.python.cursor = probe;
+    } else if scratch.sample.shape.native_end != NativeEnd::Root as u8 {
+        // Beyond what the native walk reached, and so are all further out: 3.10, which lists the
+        // anchors by themselves, need not go on.
+        scratch.python.beyond = 1;
     }
     scratch.python.probe = scratch.python.cursor;
     scratch.python.anchor = 0;

@@ -70,6 +70,9 @@ pub struct Python {
     /// Native frame of the last anchor, and the one that is looked at for the next.
     pub cursor: u32,
     pub probe: u32,
+    /// 1: an anchor lay beyond the native frames that were walked.
+    pub beyond: u32,
+    pub padding: u32,
     pub count: u32,
 }
 
@@ -152,7 +155,9 @@ pub struct Scratch {
     pub python_pending: u32,
     /// 1: the current frame was reached by its callee's frame pointer.
     pub by_pointer: u32,
-    /// Next entry that the stage of code objects looks at, and whether one failed so far.
+    /// Where the stage of code objects begins among the entries, how many it has looked at, and
+    /// whether one failed so far.
+    pub code_first: u32,
     pub code_next: u32,
     pub code_failed: u32,
     pub kernel_section: KernelSection,

@@ -116,6 +116,26 @@ fn word(node: &Node, offset: u32) -> u64 {
     node[(offset as usize >> 3) & 31]
 }
 
+/// Reads the identity of the file mapped at an address, executable or not, to `unknown.id`.
+#[inline(always)]
+pub fn read_file_id(scratch: &mut Scratch, address: u64) -> bool {
+    let vma = find_vma(scratch, address);
+    if vma == 0 || !kernel_bytes(vma, &mut scratch.node, 256) {
+        return false;
+    }
+    let node = &scratch.node;
+    let start = word(node, kernel!(vma_start));
+    let end = word(node, kernel!(vma_end));
+    let file = word(node, kernel!(vma_file));
+    if address < start || address >= end || word(node, kernel!(vma_mm)) != scratch.mm || file == 0 {
+        return false;
+    }
+    match kernel_u64(file + kernel!(file_inode) as u64) {
+        Some(inode) => file_id(&mut scratch.unknown.id, inode),
+        None => false,
+    }
+}
+
 /// Reads the identity of the file behind an inode.
 #[inline(always)]
 fn file_id(id: &mut FileId, inode: u64) -> bool {

@@ -16,13 +16,16 @@ pub const DEFER: u32 = 4;
 
 /// Runs of stages after which a walk ends, so that what there is can still be sent: the kernel
 /// allows 33 tail calls.
-const MOST: u32 = 28;
+pub const MOST: u32 = 28;
+/// The native walk's part of them in a process with an interpreter: whatever depth is asked for,
+/// 1,000 Python frames must still be reached.
+pub const MOST_BEFORE_PYTHON: u32 = 18;
 
-/// Whether the walk may have another run of a stage.
+/// Whether the walk may have another run of a stage, of `most` in all.
 #[inline(always)]
-pub fn left(scratch: &mut Scratch) -> bool {
+pub fn left(scratch: &mut Scratch, most: u32) -> bool {
     scratch.stages += 1;
-    scratch.stages < MOST
+    scratch.stages < most
 }
 
 /// Goes on in another stage. Comes back only if it could not be entered.

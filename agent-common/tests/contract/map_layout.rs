@@ -81,7 +81,7 @@ fn settings_and_control() {
         python_depth: u32 = 32,
         event: u32 = 36,
         wakeup_bytes: u32 = 40,
-        padding: u32 = 44,
+        identify_slot: u32 = 44,
     });
     layout!(Control, 8, { epoch: u32 = 0, paused: u32 = 4 });
 }

@@ -120,13 +120,16 @@ impl Loaded {
     pub fn load(options: &Options) -> Result<Self, LoadError> {
         raise_memlock_limit();
         let kernel = Plain(kernel_offsets()?);
-        let settings = Plain(options.settings);
+        let settings = Plain(Settings {
+            identify_slot: options.possible_cpus,
+            ..options.settings
+        });
         let mut loader = EbpfLoader::new();
         loader
             .override_global("KERNEL", &kernel, true)
             .override_global("SETTINGS", &settings, true)
             .map_max_entries("EVENTS", options.ring_bytes)
-            .map_max_entries("SCRATCH", options.possible_cpus);
+            .map_max_entries("SCRATCH", options.possible_cpus + 1);
         let mut ebpf = loader.load(OBJECT).map_err(LoadError::Map)?;
 
         for name in [ENTRY].iter().chain(&STAGES) {
@@ -178,19 +181,28 @@ impl Loaded {
         take(&mut self.ebpf, name)
     }
 
-    /// Begins to follow forks, for `--children`.
-    pub fn follow_forks(&mut self) -> Result<(), LoadError> {
-        let name = "on_fork";
+    /// Loads a raw tracepoint program.
+    pub(super) fn load_raw(&mut self, name: &'static str) -> Result<&mut RawTracePoint, LoadError> {
         let program: &mut RawTracePoint = self
             .ebpf
             .program_mut(name)
-            .ok_or(LoadError::Missing("on_fork"))?
+            .ok_or(LoadError::Missing(name))?
             .try_into()
             .map_err(|source| program_error(name, source))?;
         program
             .load()
             .map_err(|source| program_error(name, source))?;
-        program
+        Ok(program)
+    }
+
+    pub(super) fn program(&self, name: &str) -> Option<&aya::programs::Program> {
+        self.ebpf.program(name)
+    }
+
+    /// Begins to follow forks, for `--children`.
+    pub fn follow_forks(&mut self) -> Result<(), LoadError> {
+        let name = "on_fork";
+        self.load_raw(name)?
             .attach("sched_process_fork")
             .map_err(|source| program_error(name, source))?;
         Ok(())

@@ -7,6 +7,7 @@ pub mod cpus;
 pub mod decode;
 #[cfg(test)]
 mod decode_tests;
+pub mod identify;
 pub mod kernel;
 pub mod load;
 mod plain;

@@ -5,6 +5,7 @@ mod codes;
 mod config;
 mod deferred;
 mod executables;
+mod files;
 mod finish;
 mod image;
 mod interpreters;
@@ -24,14 +25,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent_common::cut::NativeEnd;
-use agent_common::executable::{EXECUTABLE_ANONYMOUS, FileId};
+use agent_common::executable::EXECUTABLE_ANONYMOUS;
 use agent_common::filter::PidFilter;
 use agent_common::kernel::Settings;
 use agent_common::process::ProcessId;
-use agent_common::record::{Announcement, Sample};
+use agent_common::record::Sample;
 
 use crate::bpf::counters::Counters;
 use crate::bpf::decode::{Record, decode};
+use crate::bpf::identify::Identifier;
 use crate::bpf::ring::Ring;
 use crate::bpf::table::Table;
 use crate::bpf::{Link, Loaded, Options, cpus};
@@ -44,8 +46,8 @@ pub use config::{Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
-use loader::{Asked, Described, Loader};
-use machine::{clock, monotonic, name_of, seed, vdso};
+use loader::Loader;
+use machine::{clock, monotonic, seed, vdso};
 use names::Names;
 pub use resolve::View;
 use stacks::Stacks;
@@ -86,6 +88,7 @@ pub struct Session {
     ring: Ring,
     counters: Counters,
     table: Table,
+    identifier: Identifier,
     loader: Loader,
     executables: Executables,
     interpreters: Interpreters,
@@ -123,7 +126,7 @@ impl Session {
             python_depth: config.python_depth,
             event: 0,
             wakeup_bytes: config.ring_bytes / 4,
-            padding: 0,
+            identify_slot: 0,
         };
         let options = Options {
             settings,
@@ -134,6 +137,7 @@ impl Session {
         let ring = Ring::new(&mut loaded)?;
         let counters = Counters::new(&mut loaded)?;
         let table = Table::new(&mut loaded, config.table_mib)?;
+        let identifier = Identifier::new(&mut loaded)?;
         Ok(Self {
             loader: Loader::start().map_err(SessionError::Threads)?,
             executables: Executables::new(),
@@ -158,6 +162,7 @@ impl Session {
             ring,
             counters,
             table,
+            identifier,
         })
     }
 
@@ -437,53 +442,6 @@ impl Session {
             sample.shape = body.shape;
             sample.stack = self.stacks.insert(body, &sample.process);
             self.take_sample(&sample);
-        }
-    }
-
-    fn take(&mut self, described: Described) -> Result<(), SessionError> {
-        let keep = described.announced;
-        self.executables
-            .add(&mut self.loaded, &mut self.table, described, keep)?;
-        Ok(())
-    }
-
-    /// The kernel side met a file that is not described, or a process whose interpreter is not.
-    fn take_announcement(&mut self, announced: &Announcement) -> Result<(), SessionError> {
-        let (process, start) = (announced.process, announced.start);
-        if let Some(known) = self.executables.by_key(&announced.file) {
-            let (id, pid) = (known.file.id, process.pid);
-            self.interpreters
-                .seen(&self.executables, id, pid, start, announced.offset);
-            return Ok(());
-        }
-        self.deferred.announced(process, start, announced.file);
-        let asked = ProcessHandle::open_same(&process)
-            .map_err(|error| error.to_string())
-            .and_then(|handle| {
-                let wanted = Wanted::Announced(&announced.file);
-                let known = |key: &FileId| self.executables.by_key(key).is_some();
-                self.loader
-                    .ask(&handle, &(start..announced.end), &wanted, None, known)
-            });
-        match asked {
-            Ok(Asked::Taken) => Ok(()),
-            Ok(Asked::SameAs(known)) => {
-                Ok(self
-                    .executables
-                    .alias(&mut self.loaded, &announced.file, &known)?)
-            }
-            Err(reason) => {
-                let name = name_of(&announced.name);
-                tracing::debug!(name, reason, "file not opened");
-                self.note_failure(reason);
-                Ok(())
-            }
-        }
-    }
-
-    fn note_failure(&mut self, reason: String) {
-        if self.failures.len() < FAILURES || self.failures.contains_key(&reason) {
-            *self.failures.entry(reason).or_default() += 1;
         }
     }
 }

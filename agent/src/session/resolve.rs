@@ -211,11 +211,12 @@ impl<'a> Resolver<'a> {
         }
         let native = NativeEnd::from_u8(body.shape.native_end).unwrap_or(NativeEnd::None);
         let python = PythonEnd::from_u8(body.shape.python_end).unwrap_or(PythonEnd::None);
+        if !python.is_whole() {
+            frames.push(profile.marker(&format!("[cut: python_{}]", python.name())));
+        }
         if !native.is_whole() {
             frames.push(profile.marker(&format!("[cut: {}]", native.name())));
-        } else if !python.is_whole() {
-            frames.push(profile.marker(&format!("[cut: python_{}]", python.name())));
-        } else if merged.incomplete {
+        } else if merged.incomplete && python.is_whole() {
             frames.push(profile.marker("[Python frames not placed]"));
         }
         frames

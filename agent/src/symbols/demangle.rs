@@ -35,7 +35,21 @@ fn cpp(name: &str) -> Option<String> {
     let write = cpp_demangle::DemangleOptions::new().recursion_limit(RECURSION_LIMIT);
     let mut text = Bounded::default();
     symbol.structured_demangle(&mut text, &write).ok()?;
-    Some(text.0)
+    Some(without_empty_packs(text.0))
+}
+
+/// cpp_demangle 0.5 writes an empty parameter pack as an argument of its own, without a type:
+/// `f<int, >(int*, &&)`. No name has such arguments otherwise.
+fn without_empty_packs(mut name: String) -> String {
+    for reference in ["", "&", "&&"] {
+        for close in [">", ")"] {
+            let empty = format!(", {reference}{close}");
+            while name.contains(&empty) {
+                name = name.replace(&empty, close);
+            }
+        }
+    }
+    name
 }
 
 /// Text that refuses to grow past the limit.
@@ -70,6 +84,11 @@ mod tests {
                 "core::fmt::Formatter::pad",
             ),
             ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),
+            // As c++filt writes it.
+            (
+                "_ZSt10_ConstructImJEEvPT_DpOT0_",
+                "void std::_Construct<unsigned long>(unsigned long*)",
+            ),
             ("_Z3foov.cold", "foo() [clone .cold]"),
             ("_Z", "_Z"),
         ];

@@ -6,7 +6,6 @@ use std::time::Instant;
 use libtest_mimic::{Completion, Failed, Trial};
 use strata_tests::machine::Problem;
 
-use crate::again;
 use crate::report::{Report, Result as CellResult};
 
 pub struct Cell {
@@ -38,7 +37,6 @@ impl Cell {
     pub fn into_trial(self, report: &Arc<Report>) -> Trial {
         let name = self.name();
         let report = Arc::clone(report);
-        let known_as = name.clone();
         Trial::ignorable_test(name, move || {
             let place = (self.group, self.row, self.property);
             let begin = Instant::now();
@@ -55,10 +53,7 @@ impl Cell {
             match outcome {
                 Ok(()) => Ok(Completion::Completed),
                 Err(Problem::Skipped(why)) => Ok(Completion::ignored_with(why)),
-                Err(Problem::Failed(why)) => match again::reason(&known_as) {
-                    Some(_) => Ok(Completion::ignored_with(format!("wrong, as known: {why}"))),
-                    None => Err(Failed::from(why)),
-                },
+                Err(Problem::Failed(why)) => Err(Failed::from(why)),
             }
         })
     }

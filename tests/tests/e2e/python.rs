@@ -408,7 +408,7 @@ impl Row {
             .copied()
             .unwrap_or(0);
         recorded.whole_but_for(not_ready, RIGHT)?;
-        if not_ready as f64 > 0.1 * recorded.entries() as f64 {
+        if not_ready as f64 > 0.05 * recorded.entries() as f64 {
             return Err(Problem::Failed(format!(
                 "{not_ready} samples before Python was ready"
             )));
