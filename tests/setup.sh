@@ -16,6 +16,7 @@
 #   sid.image                 id of the container image strata-test:sid
 #   kernels/5.10/vmlinuz      Debian's cloud kernels, with `version` and `config` beside them
 #   kernels/6.12/vmlinuz
+#   py-spy/                   virtual environment with py-spy
 #   log/                      output of the commands behind each `missing:` line
 set -uo pipefail
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -28,6 +29,7 @@ readonly PACKAGES=(
     python3                             # Debian's own CPython 3.11: static, stripped, with PGO and LTO
     debootstrap docker.io runc          # other user lands, containers
     qemu-system-x86 busybox-static cpio # other kernels
+    python3-venv                        # for py-spy
 )
 # Sid's interpreters, best set first: a set that can't be had whole is followed by the next.
 readonly SID_PYTHONS=("python3.13 python3.14 python3.15" "python3.13 python3.14" "python3.13")
@@ -250,6 +252,21 @@ list_pyenv() {
     done
 }
 
+# ---------------------------------------------------------------------------------------------------- py-spy
+
+install_py_spy() {
+    local log=$LOGS/py-spy.log program=$CACHE/py-spy/bin/py-spy
+    if ! [ -x "$program" ]; then
+        /usr/bin/python3 -m venv "$CACHE/py-spy" >"$log" 2>&1 </dev/null &&
+            "$CACHE/py-spy/bin/pip" -q --disable-pip-version-check install py-spy >>"$log" 2>&1 </dev/null
+    fi
+    if [ -x "$program" ]; then
+        got py-spy "$("$program" --version) $program"
+    else
+        missing py-spy "$(cause "$log")"
+    fi
+}
+
 main() {
     if [ "$(id -u)" -ne 0 ]; then
         echo "tests/setup.sh installs packages and makes a root file system: run it as root." >&2
@@ -267,6 +284,7 @@ main() {
     make_sid
     import_image
     list_pyenv
+    install_py_spy
     echo "setup: $n_got there, $n_missing missing"
 }
 

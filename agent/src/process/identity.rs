@@ -206,6 +206,7 @@ fn thread_group(status: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::process::{Command, Stdio};
     use std::thread;
 
@@ -252,14 +253,17 @@ mod tests {
     #[test]
     fn a_process_that_ends() {
         let mut child = Command::new("sh")
-            .args(["-c", "read line", ""])
+            .args(["-c", "echo; read line", ""])
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("sh");
+        // `spawn` returns while the kernel is still in exec, before the arguments are in place.
+        let output = child.stdout.as_mut().expect("a pipe");
+        output.read_exact(&mut [0]).expect("a line");
         let handle = ProcessHandle::open(child.id()).expect("the child");
-        // `spawn` returns after its exec.
         assert_eq!(handle.comm().expect("comm"), b"sh");
-        let arguments: [&[u8]; 4] = [b"sh", b"-c", b"read line", b""];
+        let arguments: [&[u8]; 4] = [b"sh", b"-c", b"echo; read line", b""];
         assert_eq!(handle.command_line().expect("arguments"), arguments);
         child.kill().expect("kill");
         // A zombie until it is waited for.
