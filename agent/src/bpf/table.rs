@@ -27,6 +27,17 @@ pub enum TableError {
     Map(#[source] std::io::Error),
 }
 
+impl TableError {
+    /// Its name in statistics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Budget { .. } => "table_budget",
+            Self::Rules => "too_many_rules",
+            Self::Shard(_) | Self::Map(_) => "table_not_made",
+        }
+    }
+}
+
 struct Shard {
     cells: MmapMut,
     /// Keeps the map while the kernel side may look rows up in it.

@@ -15,6 +15,7 @@ use super::settings::{Output, Settings};
 use crate::bpf::kernel::cgroup_subsystem;
 use crate::format;
 use crate::process::cgroup;
+use crate::process::namespace::check_namespaces;
 use crate::process::{ProcessHandle, children};
 use crate::profile::Profile;
 use crate::session::{Session, Statistics};
@@ -31,6 +32,7 @@ const NOT_RUNNABLE: u8 = 126;
 pub fn run(args: RecordArgs) -> Result<ExitCode> {
     let settings = Settings::resolve(&args)?;
     check_output(&settings)?;
+    check_namespaces()?;
     let mut settings = settings;
     let mut cgroups = Vec::new();
     if !settings.targets.is_empty() {

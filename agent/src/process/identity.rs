@@ -43,6 +43,16 @@ pub enum ProcessError {
 }
 
 impl ProcessError {
+    /// Its name in statistics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Gone { .. } => "process_gone",
+            Self::Denied { .. } => "denied",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Malformed { .. } => "malformed",
+        }
+    }
+
     fn new(pid: u32, what: &str, source: io::Error) -> Self {
         let what = format!("/proc/PID/{what}");
         match source.raw_os_error() {

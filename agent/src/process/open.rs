@@ -80,6 +80,21 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Its name in statistics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Process(error) => error.name(),
+            Self::Unmapped { .. } => "unmapped",
+            Self::Replaced { .. } => "replaced",
+            Self::Changed { .. } => "changed",
+            Self::NoFile { .. } => "no_file",
+            Self::TooLarge { .. } => "too_large",
+            Self::Unreadable { .. } => "unreadable",
+        }
+    }
+}
+
 /// Opens the file that `process` maps at `avma`.
 pub fn open_executable(
     process: &ProcessHandle,

@@ -99,7 +99,7 @@ impl DeferredSamples {
                 };
                 let known = |key: &FileId| executables.by_key(key).is_some();
                 if !executables.has_inode(file.device, file.inode)
-                    && let Err(reason) = loader.ask(
+                    && let Err(error) = loader.ask(
                         &handle,
                         file.avma,
                         &wanted,
@@ -107,7 +107,7 @@ impl DeferredSamples {
                         known,
                     )
                 {
-                    tracing::debug!(reason, "file not opened");
+                    tracing::debug!(%error, "file not opened");
                 }
             }
             Some(snapshot)

@@ -41,7 +41,7 @@ pub struct Executables {
     by_key: HashMap<FileId, u32>,
     next: u32,
     /// Files for which there were no rows, by reason.
-    pub problems: HashMap<String, u64>,
+    pub problems: HashMap<&'static str, u64>,
 }
 
 impl Executables {
@@ -84,10 +84,7 @@ impl Executables {
             return Ok(id);
         }
         if self.by_id.len() >= FILES {
-            *self
-                .problems
-                .entry("too_many_files".to_owned())
-                .or_default() += 1;
+            *self.problems.entry("too_many_files").or_default() += 1;
             return Ok(EXECUTABLE_FIRST);
         }
         let id = self.next;
@@ -99,11 +96,11 @@ impl Executables {
             Ok(built) => {
                 match table.insert(&built) {
                     Ok(placed) => (entry, range) = placed,
-                    Err(error) => self.problem(&error.to_string()),
+                    Err(error) => self.problem(error.name()),
                 }
                 rows = keep_rows.then(|| Arc::new(built));
             }
-            Err(error) => self.problem(&error),
+            Err(name) => self.problem(name),
         }
         entry.id = id;
         if described
@@ -165,11 +162,11 @@ impl Executables {
             Ok(built) => {
                 match table.insert(&built) {
                     Ok(placed) => (entry, range) = placed,
-                    Err(error) => self.problem(&error.to_string()),
+                    Err(error) => self.problem(error.name()),
                 }
                 rows = Some(Arc::new(built));
             }
-            Err(error) => self.problem(&error.to_string()),
+            Err(error) => self.problem(error.name()),
         }
         entry.id = EXECUTABLE_VDSO;
         loaded.set_vdso(&entry)?;
@@ -207,8 +204,8 @@ impl Executables {
         Ok(())
     }
 
-    fn problem(&mut self, reason: &str) {
-        *self.problems.entry(reason.to_owned()).or_default() += 1;
+    fn problem(&mut self, reason: &'static str) {
+        *self.problems.entry(reason).or_default() += 1;
     }
 }
 

@@ -3,9 +3,9 @@
 use agent_common::executable::FileId;
 use agent_common::record::Announcement;
 
-use super::loader::{Asked, Described};
+use super::loader::{AskError, Asked, Described};
 use super::machine::name_of;
-use super::{FAILURES, Session, SessionError};
+use super::{Session, SessionError};
 use crate::process::ProcessHandle;
 use crate::process::file_id::Wanted;
 use crate::symbols::Source;
@@ -43,7 +43,7 @@ impl Session {
         }
         self.deferred.announced(process, start, announced.file);
         let asked = ProcessHandle::open_same(&process)
-            .map_err(|error| error.to_string())
+            .map_err(AskError::from)
             .and_then(|handle| {
                 let wanted = Wanted::Announced(&announced.file);
                 let known = |key: &FileId| self.executables.by_key(key).is_some();
@@ -57,18 +57,16 @@ impl Session {
                     .executables
                     .alias(&mut self.loaded, &announced.file, &known)?)
             }
-            Err(reason) => {
+            Err(error) => {
                 let name = name_of(&announced.name);
-                tracing::debug!(name, reason, "file not opened");
-                self.note_failure(reason);
+                tracing::debug!(name, %error, "file not opened");
+                self.note_failure(&error);
                 Ok(())
             }
         }
     }
 
-    pub(super) fn note_failure(&mut self, reason: String) {
-        if self.failures.len() < FAILURES || self.failures.contains_key(&reason) {
-            *self.failures.entry(reason).or_default() += 1;
-        }
+    pub(super) fn note_failure(&mut self, error: &AskError) {
+        *self.failures.entry(error.name()).or_default() += 1;
     }
 }

@@ -177,7 +177,7 @@ impl Session {
                 .or_default() += 1;
         }
         for (reason, count) in self.executables.problems.iter().chain(&self.failures) {
-            *statistics.files.entry(reason.clone()).or_default() += count;
+            *statistics.files.entry((*reason).to_owned()).or_default() += count;
         }
         statistics
     }

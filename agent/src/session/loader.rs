@@ -14,9 +14,9 @@ use agent_common::executable::FileId;
 
 use super::space::maps_of;
 use super::{executables, image};
-use crate::process::ProcessHandle;
 use crate::process::file_id::{FileStat, Wanted};
-use crate::process::open::open_executable;
+use crate::process::open::{OpenError, open_executable};
+use crate::process::{ProcessError, ProcessHandle};
 use crate::python::{self, Binary};
 use crate::symbols::Source;
 use crate::unwind::{self, Segments};
@@ -41,8 +41,8 @@ pub struct Described {
     pub path: String,
     pub source: Source,
     pub segments: Option<Segments>,
-    /// Or why there are none: a short reason.
-    pub rows: Result<unwind::Table, String>,
+    /// Or why there are none: a name for the statistics.
+    pub rows: Result<unwind::Table, &'static str>,
     pub python: Option<Binary>,
     /// Whether samples wait for it.
     pub announced: bool,
@@ -55,6 +55,31 @@ pub enum Asked {
     /// It was read under this identity, which is that of `/proc/PID/maps`; on overlay file systems
     /// the kernel side has another.
     SameAs(FileId),
+}
+
+/// Why a file is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("{WAITING} files wait to be read; it will be announced again.")]
+    Busy,
+}
+
+impl From<ProcessError> for AskError {
+    fn from(error: ProcessError) -> Self {
+        Self::Open(error.into())
+    }
+}
+
+impl AskError {
+    /// Its name in statistics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open(error) => error.name(),
+            Self::Busy => "too_many_wait",
+        }
+    }
 }
 
 /// The threads.
@@ -101,7 +126,7 @@ impl Loader {
         wanted: &Wanted<'_>,
         path: Option<String>,
         known: impl Fn(&FileId) -> bool,
-    ) -> Result<Asked, String> {
+    ) -> Result<Asked, AskError> {
         let announced = match wanted {
             Wanted::Announced(key) => {
                 if self.reading.contains(*key) || known(key) {
@@ -112,9 +137,9 @@ impl Loader {
             Wanted::Listed { .. } => false,
         };
         if self.waiting >= WAITING {
-            return Err("too many files wait to be read".to_owned());
+            return Err(AskError::Busy);
         }
-        let found = open_executable(process, avma, wanted).map_err(|error| error.to_string())?;
+        let found = open_executable(process, avma, wanted)?;
         let mapped = if announced {
             mapped_at(process, avma)
         } else {
@@ -202,10 +227,10 @@ fn describe(job: Job) -> Described {
     let (segments, rows, python) = match image {
         Ok(image) => (
             Segments::of(&image).ok(),
-            unwind::build(&image).map_err(|error| error.to_string()),
+            unwind::build(&image).map_err(|error| error.name()),
             python::detect(&image),
         ),
-        Err(error) => (None, Err(error.to_string()), None),
+        Err(_) => (None, Err("unreadable"), None),
     };
     Described {
         key,

@@ -46,7 +46,7 @@ pub use config::{Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
-use loader::Loader;
+use loader::{AskError, Loader};
 use machine::{clock, monotonic, seed, vdso};
 use names::Names;
 pub use resolve::View;
@@ -58,8 +58,6 @@ pub use statistics::{ProcessTally, Statistics, Tally};
 const BODY_WAIT: Duration = Duration::from_millis(1500);
 /// Records taken in one go, before files and interpreters get their turn.
 const BATCH: usize = 65_536;
-/// Most reasons for files not read that are told apart.
-const FAILURES: usize = 256;
 /// Most distinct samples that are kept.
 const SAMPLES: usize = 1 << 20;
 
@@ -109,7 +107,7 @@ pub struct Session {
     ended: u64,
     undecoded: u64,
     dropped: u64,
-    failures: HashMap<String, u64>,
+    failures: HashMap<&'static str, u64>,
 }
 
 impl Session {
@@ -199,13 +197,13 @@ impl Session {
             };
             let path = String::from_utf8_lossy(&file.path).into_owned();
             let asked = ProcessHandle::open(process.pid)
-                .map_err(|error| error.to_string())
+                .map_err(AskError::from)
                 .and_then(|handle| {
                     self.loader
                         .ask(&handle, &place.avma, &wanted, Some(path), |_| false)
                 });
-            if let Err(reason) = asked {
-                self.note_failure(reason);
+            if let Err(error) = asked {
+                self.note_failure(&error);
             }
         }
         while let Some(described) = self.loader.wait() {

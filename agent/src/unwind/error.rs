@@ -37,3 +37,22 @@ pub enum UnwindError {
     )]
     TooComplex,
 }
+
+impl UnwindError {
+    /// Its name in statistics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotElf => "not_elf",
+            Self::ThirtyTwoBit => "thirty_two_bit",
+            Self::BigEndian => "big_endian",
+            Self::Machine(_) => "other_machine",
+            Self::NotLoadable(_) => "not_loadable",
+            Self::Truncated(_) => "truncated",
+            Self::NoCode => "no_code",
+            Self::NoFrames => "no_unwind_information",
+            Self::TooLarge(_) => "too_large",
+            Self::TooManyRows(_) => "too_many_rows",
+            Self::TooComplex => "too_complex",
+        }
+    }
+}
