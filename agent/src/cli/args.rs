@@ -36,8 +36,8 @@ Examples:
       strata record -p 1234 --children --lines -o flame.svg
   A command, from its first instruction to its end:
       strata record -o flame.svg -- python3 app.py
-  A container, as text for other tools:
-      strata record --container web -d 30 -f folded -o web.folded";
+  A container, as a picture and as text for other tools:
+      strata record --container web -d 30 -o web.svg -o web.folded";
 
 /// What `strata record` takes.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -65,12 +65,17 @@ pub struct RecordArgs {
     /// What triggers a sample. Cycles need a hardware counter.
     #[arg(long, value_enum, default_value_t)]
     pub event: EventArg,
-    /// Output format [default: by the extension of the output file].
+    /// Output format, if there is one output [default: by its extension; folded for stdout].
     #[arg(short, long, value_enum)]
     pub format: Option<FormatArg>,
-    /// Output file; - is stdout.
-    #[arg(short, long, value_name = "FILE", default_value = "flame.svg")]
-    pub output: PathBuf,
+    /// Output file; - is stdout. May be given several times: -o a.svg -o b.folded.
+    #[arg(
+        short,
+        long = "output",
+        value_name = "FILE",
+        default_value = "flame.svg"
+    )]
+    pub outputs: Vec<PathBuf>,
     /// One box for each line, not for each function.
     #[arg(long)]
     pub lines: bool,
@@ -110,8 +115,8 @@ pub enum EventArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FormatArg {
-    /// Interactive SVG for a browser.
+    /// Interactive SVG for a browser (.svg).
     Flamegraph,
-    /// A line a stack, root first, and its count (flamegraph.pl, speedscope …).
+    /// A line a stack, root first, and its count: flamegraph.pl, speedscope … (.folded, .txt).
     Folded,
 }

@@ -1,7 +1,7 @@
 //! `strata record`
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{FormatArg, RecordArgs};
 use super::command::{self, Waiting};
-use super::settings::{Output, Settings};
+use super::output::{self, Place};
+use super::settings::Settings;
 use crate::bpf::kernel::cgroup_subsystem;
-use crate::format;
 use crate::process::cgroup;
 use crate::process::namespace::check_namespaces;
 use crate::process::{ProcessHandle, children};
-use crate::profile::Profile;
 use crate::session::{Session, Statistics};
 
 /// How often the ring buffer is read when nothing asks for it.
@@ -31,7 +30,7 @@ const NOT_RUNNABLE: u8 = 126;
 /// Runs `strata record`.
 pub fn run(args: RecordArgs) -> Result<ExitCode> {
     let settings = Settings::resolve(&args)?;
-    check_output(&settings)?;
+    output::check(&settings.outputs)?;
     check_namespaces()?;
     let mut settings = settings;
     let mut cgroups = Vec::new();
@@ -93,31 +92,13 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
         .context("the event loop could not be made")?;
     let (session, code) = runtime.block_on(record(session, &settings, child))?;
     let (profile, statistics) = session.finish(settings.view)?;
-    write(&args, &settings, &profile)?;
+    output::write(&settings.outputs, &profile, &settings.options)?;
     if let Some(path) = &args.stats_json {
         let text = serde_json::to_string_pretty(&statistics)?;
         fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))?;
     }
     summary(&settings, &statistics);
     Ok(ExitCode::from(code))
-}
-
-/// Finds out before the recording that its result can't be written.
-fn check_output(settings: &Settings) -> Result<()> {
-    let Output::File(path) = &settings.output else {
-        return Ok(());
-    };
-    let existed = path.exists();
-    fs::OpenOptions::new().append(true).create(true).open(path).with_context(|| {
-        format!(
-            "{} can't be written; give another place by -o, in a folder that is there and yours",
-            path.display()
-        )
-    })?;
-    if !existed {
-        let _ = fs::remove_file(path);
-    }
-    Ok(())
 }
 
 fn add_pids(session: &mut Session, args: &RecordArgs) -> Result<()> {
@@ -190,30 +171,6 @@ async fn record(
     Ok((session.into_inner(), code))
 }
 
-fn write(args: &RecordArgs, settings: &Settings, profile: &Profile) -> Result<()> {
-    let options = format::Options {
-        lines: args.lines,
-        threads: args.threads,
-        inlines: !args.no_inlines,
-        addresses: args.addresses,
-    };
-    let bytes = match settings.format {
-        FormatArg::Folded => format::folded(profile, &options),
-        FormatArg::Flamegraph => {
-            let caption = format::Caption::of(profile);
-            format::flamegraph(profile, &options, &caption)?
-        }
-    };
-    match &settings.output {
-        Output::Stdout => io::stdout()
-            .write_all(&bytes)
-            .context("stdout can't be written")?,
-        Output::File(path) => fs::write(path, &bytes)
-            .with_context(|| format!("{} can't be written", path.display()))?,
-    }
-    Ok(())
-}
-
 /// What came of it, on stderr.
 fn summary(settings: &Settings, statistics: &Statistics) {
     let total = &statistics.total;
@@ -241,8 +198,11 @@ fn summary(settings: &Settings, statistics: &Statistics) {
     if let Some(count) = total.cut.get("thirty_two_bit") {
         eprintln!("{count} samples are of 32-bit processes, whose stacks are not walked.");
     }
-    if let Output::File(path) = &settings.output {
-        let open = if settings.format == FormatArg::Flamegraph && io::stderr().is_terminal() {
+    for output in &settings.outputs {
+        let Place::File(path) = &output.place else {
+            continue;
+        };
+        let open = if output.format == FormatArg::Flamegraph && io::stderr().is_terminal() {
             " (open it in a browser)"
         } else {
             ""

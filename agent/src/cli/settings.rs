@@ -1,33 +1,27 @@
 //! What the arguments mean.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_common::filter::{FILTER_CGROUPS, FILTER_CHILDREN, FILTER_PIDS};
 use agent_common::kernel::CGROUP_DEFAULT;
 
-use super::args::{EventArg, FormatArg, RecordArgs};
+use super::args::{EventArg, RecordArgs};
+use super::output::{self, Output, OutputError};
 use crate::bpf::Event;
+use crate::format;
 use crate::process::cgroup::Target;
 use crate::session::{Config, View};
 
 /// Longest recording that is believed to be meant: ten years.
 const LONGEST: f64 = 315_360_000.0;
 
-/// Where the result goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    Stdout,
-    File(PathBuf),
-}
-
 /// Arguments that were understood.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub config: Config,
     pub view: View,
-    pub format: FormatArg,
-    pub output: Output,
+    pub options: format::Options,
+    pub outputs: Vec<Output>,
     pub duration: Option<Duration>,
     pub targets: Vec<Target>,
 }
@@ -47,10 +41,8 @@ pub enum SettingsError {
     CommandAndTarget,
     #[error("-p can't be combined with --container or --cgroup; leave one of them out.")]
     PidAndCgroup,
-    #[error(
-        "The extension of {0} does not tell the format; give it by -f flamegraph or -f folded."
-    )]
-    Format(String),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 impl Settings {
@@ -85,11 +77,6 @@ impl Settings {
         if args.children || command {
             filter |= FILTER_CHILDREN;
         }
-        let output = if args.output == Path::new("-") {
-            Output::Stdout
-        } else {
-            Output::File(args.output.clone())
-        };
         let targets = args.container.iter().cloned().map(Target::Container);
         let targets = targets
             .chain(args.cgroup.iter().cloned().map(Target::Cgroup))
@@ -112,28 +99,16 @@ impl Settings {
                 native_python: args.native_python,
                 inlines: !args.no_inlines,
             },
-            format: format(args)?,
-            output,
+            options: format::Options {
+                lines: args.lines,
+                threads: args.threads,
+                inlines: !args.no_inlines,
+                addresses: args.addresses,
+            },
+            outputs: output::resolve(&args.outputs, args.format)?,
             duration,
             targets,
         })
-    }
-}
-
-fn format(args: &RecordArgs) -> Result<FormatArg, SettingsError> {
-    if let Some(format) = args.format {
-        return Ok(format);
-    }
-    let name = args.output.to_string_lossy();
-    match args
-        .output
-        .extension()
-        .and_then(|extension| extension.to_str())
-    {
-        Some("svg") => Ok(FormatArg::Flamegraph),
-        Some("folded" | "txt") => Ok(FormatArg::Folded),
-        _ if name == "-" => Ok(FormatArg::Folded),
-        _ => Err(SettingsError::Format(name.into_owned())),
     }
 }
 
@@ -143,7 +118,7 @@ mod tests {
 
     fn args() -> RecordArgs {
         RecordArgs {
-            output: "a.svg".into(),
+            outputs: vec!["a.svg".into()],
             rate: 99,
             depth: 512,
             ..RecordArgs::default()
@@ -154,7 +129,8 @@ mod tests {
     fn no_target_is_the_whole_machine() {
         let settings = Settings::resolve(&args()).unwrap();
         assert_eq!(settings.config.filter, 0);
-        assert_eq!(settings.format, FormatArg::Flamegraph);
+        assert_eq!(settings.outputs.len(), 1);
+        assert!(settings.options.inlines);
         assert_eq!(settings.duration, None);
     }
 
@@ -195,26 +171,6 @@ mod tests {
         assert_eq!(
             Settings::resolve(&with).unwrap_err(),
             SettingsError::Children
-        );
-    }
-
-    #[test]
-    fn the_extension_tells_the_format_unless_it_is_given() {
-        let with = |output: &str, format| RecordArgs {
-            output: output.into(),
-            format,
-            ..args()
-        };
-        let format = |args| Settings::resolve(&args).map(|settings| settings.format);
-        assert_eq!(format(with("a.folded", None)), Ok(FormatArg::Folded));
-        assert_eq!(format(with("-", None)), Ok(FormatArg::Folded));
-        assert_eq!(
-            format(with("a.x", Some(FormatArg::Flamegraph))),
-            Ok(FormatArg::Flamegraph)
-        );
-        assert_eq!(
-            format(with("a.x", None)),
-            Err(SettingsError::Format("a.x".to_owned()))
         );
     }
 
