@@ -37,7 +37,11 @@ Examples:
   A command, from its first instruction to its end:
       strata record -o flame.svg -- python3 app.py
   A container, as a picture and as text for other tools:
-      strata record --container web -d 30 -o web.svg -o web.folded";
+      strata record --container web -d 30 -o web.svg -o web.folded
+
+Signals:
+  Ctrl-C ends the recording and writes the result. Pressed again, it ends Strata without one.
+  kill -USR1 PID pauses the recording of the strata with this PID, kill -USR2 PID resumes it.";
 
 /// What `strata record` takes.
 #[derive(Clone, Debug, Default, ClapArgs)]

@@ -6,6 +6,7 @@ mod command;
 mod output;
 mod record;
 mod settings;
+mod signals;
 
 use std::process::ExitCode;
 

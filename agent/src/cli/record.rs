@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{FormatArg, RecordArgs};
 use super::command::{self, Waiting};
 use super::output::{self, Place};
 use super::settings::Settings;
+use super::signals::{Phase, Wish, Wishes};
 use crate::bpf::kernel::cgroup_subsystem;
 use crate::process::cgroup;
 use crate::process::namespace::check_namespaces;
@@ -32,6 +32,7 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
     let settings = Settings::resolve(&args)?;
     output::check(&settings.outputs)?;
     check_namespaces()?;
+    let mut wishes = Wishes::install().context("signals can't be taken")?;
     let mut settings = settings;
     let mut cgroups = Vec::new();
     if !settings.targets.is_empty() {
@@ -71,8 +72,13 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
         session.read_ahead(&path);
     }
     session.scan(&args.pids)?;
+    wishes.enter(Phase::Recording);
+    // What was wanted before the first sample.
+    while let Ok(wish) = wishes.wishes.try_recv() {
+        obey(wish, &mut session)?;
+    }
     session.start()?;
-    let child = match waiting.map(Waiting::release) {
+    let mut child = match waiting.map(Waiting::release) {
         None => None,
         Some(Ok(child)) => Some(child),
         Some(Err(error)) => {
@@ -86,11 +92,15 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
             return Ok(ExitCode::from(code));
         }
     };
+    if let Some(child) = &child {
+        wishes.hand_on_to(child.id())?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the event loop could not be made")?;
-    let (session, code) = runtime.block_on(record(session, &settings, child))?;
+    let session = runtime.block_on(record(session, &settings, child.as_mut(), &mut wishes))?;
+    wishes.enter(Phase::Writing);
     let (profile, statistics) = session.finish(settings.view)?;
     output::write(&settings.outputs, &profile, &settings.options)?;
     if let Some(path) = &args.stats_json {
@@ -98,7 +108,14 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
         fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))?;
     }
     summary(&settings, &statistics);
-    Ok(ExitCode::from(code))
+    match child {
+        None => Ok(ExitCode::SUCCESS),
+        Some(mut child) => {
+            // It may go on after the recording; it is still what was started here.
+            wishes.enter(Phase::Waiting);
+            Ok(ExitCode::from(command::exit_code(child.wait()?)))
+        }
+    }
 }
 
 fn add_pids(session: &mut Session, args: &RecordArgs) -> Result<()> {
@@ -126,8 +143,9 @@ fn hold(session: &mut Session, args: &RecordArgs) -> Result<Result<Waiting, u8>>
 async fn record(
     session: Session,
     settings: &Settings,
-    mut child: Option<Child>,
-) -> Result<(Session, u8)> {
+    mut child: Option<&mut Child>,
+    wishes: &mut Wishes,
+) -> Result<Session> {
     // SAFETY: the session's descriptor is its ring buffer's, the same one as long as it lives.
     let registered = unsafe { AsyncFd::register(session) };
     let mut session = registered.map_err(|error| {
@@ -136,11 +154,8 @@ async fn record(
             error.into_parts().1
         )
     })?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let deadline = settings.duration.map(|duration| Instant::now() + duration);
     let mut cpus = Instant::now() + CPUS;
-    let mut code = 0;
     loop {
         let now = Instant::now();
         let mut wake = now + PUMP;
@@ -150,8 +165,9 @@ async fn record(
         tokio::select! {
             () = tokio::time::sleep_until(wake.into()) => {}
             ready = session.readable_mut() => ready?.clear_ready(),
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            Some(wish) = wishes.wishes.recv() => if obey(wish, session.get_mut())? {
+                break;
+            }
         }
         session.get_mut().pump()?;
         if cpus <= Instant::now() {
@@ -159,16 +175,25 @@ async fn record(
             cpus = Instant::now() + CPUS;
         }
         if let Some(running) = &mut child
-            && let Some(status) = running.try_wait()?
+            && running.try_wait()?.is_some()
         {
-            code = command::exit_code(status);
             break;
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             break;
         }
     }
-    Ok((session.into_inner(), code))
+    Ok(session.into_inner())
+}
+
+/// Does what a signal asks for; true: the recording is to end.
+fn obey(wish: Wish, session: &mut Session) -> Result<bool> {
+    match wish {
+        Wish::Stop => return Ok(true),
+        Wish::Pause => session.pause(true)?,
+        Wish::Resume => session.pause(false)?,
+    }
+    Ok(false)
 }
 
 /// What came of it, on stderr.

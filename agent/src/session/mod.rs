@@ -240,6 +240,11 @@ impl Session {
         Ok(self.loaded.follow_forks()?)
     }
 
+    /// Leaves out, and counts, whatever comes until it is resumed.
+    pub fn pause(&mut self, paused: bool) -> Result<(), SessionError> {
+        Ok(self.loaded.pause(paused)?)
+    }
+
     /// Begins to sample.
     pub fn start(&mut self) -> Result<(), SessionError> {
         self.started = monotonic();
