@@ -123,4 +123,6 @@ pub enum FormatArg {
     Flamegraph,
     /// A line a stack, root first, and its count: flamegraph.pl, speedscope … (.folded, .txt).
     Folded,
+    /// For `go tool pprof`, Pyroscope, Parca (.pb.gz, .pprof).
+    Pprof,
 }

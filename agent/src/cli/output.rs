@@ -15,6 +15,8 @@ const EXTENSIONS: &[(&str, FormatArg)] = &[
     (".svg", FormatArg::Flamegraph),
     (".folded", FormatArg::Folded),
     (".txt", FormatArg::Folded),
+    (".pb.gz", FormatArg::Pprof),
+    (".pprof", FormatArg::Pprof),
 ];
 
 /// One result.
@@ -60,6 +62,7 @@ impl FormatArg {
     fn is_binary(self) -> bool {
         match self {
             Self::Flamegraph | Self::Folded => false,
+            Self::Pprof => true,
         }
     }
 
@@ -68,6 +71,7 @@ impl FormatArg {
         match self {
             Self::Flamegraph => "flamegraph",
             Self::Folded => "folded",
+            Self::Pprof => "pprof",
         }
     }
 
@@ -75,6 +79,7 @@ impl FormatArg {
         match self {
             Self::Flamegraph => "flame.svg",
             Self::Folded => "stacks.folded",
+            Self::Pprof => "profile.pb.gz",
         }
     }
 }
@@ -201,6 +206,7 @@ fn render(
             format::flamegraph(profile, options, &caption)
         }
         FormatArg::Folded => Ok(format::folded(profile, options)),
+        FormatArg::Pprof => format::pprof(profile, options),
     }
 }
 

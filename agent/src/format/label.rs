@@ -4,6 +4,9 @@ use crate::profile::{Frame, FrameKind, Process, Profile, StringId, Thread};
 
 use super::Options;
 
+/// Stands where a stack has no frames.
+pub const NO_FRAMES: &str = "[no frames]";
+
 /// What a box stands for; decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LabelKind {
@@ -43,7 +46,7 @@ impl Label {
 
     /// Stands where a stack has no frames.
     pub fn no_frames() -> Self {
-        Self::new("[no frames]", LabelKind::Frame(FrameKind::Marker))
+        Self::new(NO_FRAMES, LabelKind::Frame(FrameKind::Marker))
     }
 
     pub fn frame(profile: &Profile, frame: &Frame, options: &Options) -> Self {

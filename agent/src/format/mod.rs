@@ -9,11 +9,14 @@ mod flamegraph;
 mod folded;
 mod label;
 mod palette;
+mod places;
+mod pprof;
 mod stacks;
 
 pub use caption::Caption;
 pub use flamegraph::flamegraph;
 pub use folded::folded;
+pub use pprof::pprof;
 
 /// What a stack shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub enum FormatError {
     Empty,
     #[error("Drawing the flame graph failed: {0}.")]
     Draw(std::io::Error),
+    #[error("Compressing the profile failed: {0}.")]
+    Compress(std::io::Error),
 }
 
 #[cfg(test)]
