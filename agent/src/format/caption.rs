@@ -16,19 +16,24 @@ pub struct Caption {
 impl Caption {
     /// Says what a profile says of itself: processes, duration, rate, number of samples.
     pub fn of(profile: &Profile) -> Self {
-        let title = match profile.processes() {
-            [one] => format!("Flame graph of {} {}", &profile[one.name], one.id.pid),
-            many => format!("Flame graph of {} processes", many.len()),
-        };
+        let title = format!("Flame graph of {}", subject(profile));
         let samples: u64 = profile.samples().map(|(_, totals)| totals.weight).sum();
         let mut details = vec![format!("{:.1} s", profile.span.duration().as_secs_f64())];
         details.extend(rate(profile));
         details.push(format!("{} samples", grouped(samples)));
         Self {
-            title: plain(&title),
+            title,
             details: details.join(", "),
             notes: String::new(),
         }
+    }
+}
+
+/// Whose samples these are.
+pub fn subject(profile: &Profile) -> String {
+    match profile.processes() {
+        [one] => plain(&format!("{} {}", &profile[one.name], one.id.pid)),
+        many => format!("{} processes", many.len()),
     }
 }
 

@@ -8,15 +8,18 @@ mod caption;
 mod flamegraph;
 mod folded;
 mod label;
+mod numbered;
 mod palette;
 mod places;
 mod pprof;
+mod speedscope;
 mod stacks;
 
 pub use caption::Caption;
 pub use flamegraph::flamegraph;
 pub use folded::folded;
 pub use pprof::pprof;
+pub use speedscope::speedscope;
 
 /// What a stack shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub enum FormatError {
     Draw(std::io::Error),
     #[error("Compressing the profile failed: {0}.")]
     Compress(std::io::Error),
+    #[error("The profile can't be put into JSON: {0}.")]
+    Json(serde_json::Error),
 }
 
 #[cfg(test)]

@@ -69,6 +69,10 @@ impl Maker {
 
     /// Counts a stack, given from its root on.
     fn add(&mut self, thread: ThreadIndex, stack: &[Made], weight: u32) {
+        self.add_at(0, thread, stack, weight);
+    }
+
+    fn add_at(&mut self, time: u64, thread: ThreadIndex, stack: &[Made], weight: u32) {
         let frames: Vec<Frame> = stack.iter().rev().map(|made| self.frame(*made)).collect();
         let profile = &mut self.profile;
         let frames: Vec<_> = frames
@@ -96,7 +100,7 @@ impl Maker {
             event: profile.event(event),
         };
         let measured = Measurement {
-            time: 0,
+            time,
             value: 10_101_010,
             weight,
         };
@@ -112,6 +116,20 @@ pub fn stacks(stacks: &[(&[&'static str], u32)]) -> Profile {
     for (names, weight) in stacks {
         let stack: Vec<Made> = names.iter().map(|name| (Native, *name, "", 0)).collect();
         maker.add(thread, &stack, *weight);
+    }
+    maker.profile
+}
+
+/// Two functions that took turns, with the times of their samples.
+pub fn timed() -> Profile {
+    let mut maker = Maker::new();
+    let span = maker.profile.span;
+    maker.profile = Profile::with_times();
+    maker.profile.span = span;
+    let process = maker.process(1, "test");
+    let thread = maker.thread(process, 1, "test");
+    for (time, name) in [(3, "b"), (1, "b"), (2, "a")] {
+        maker.add_at(time * 1_000_000_000, thread, &[(Native, name, "", 0)], 1);
     }
     maker.profile
 }
