@@ -5,6 +5,7 @@
 //! and nothing else.
 
 mod caption;
+mod firefox;
 mod flamegraph;
 mod folded;
 mod label;
@@ -16,6 +17,7 @@ mod speedscope;
 mod stacks;
 
 pub use caption::Caption;
+pub use firefox::firefox;
 pub use flamegraph::flamegraph;
 pub use folded::folded;
 pub use pprof::pprof;
