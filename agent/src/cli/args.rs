@@ -121,8 +121,12 @@ pub enum EventArg {
 pub enum FormatArg {
     /// Interactive SVG for a browser (.svg).
     Flamegraph,
-    /// A line a stack, root first, and its count: flamegraph.pl, speedscope … (.folded, .txt).
+    /// A line a stack, root first, and its count: flamegraph.pl, inferno … (.folded, .txt).
     Folded,
     /// For `go tool pprof`, Pyroscope, Parca (.pb.gz, .pprof).
     Pprof,
+    /// For speedscope.app (.speedscope.json).
+    Speedscope,
+    /// For profiler.firefox.com (.firefox.json).
+    Firefox,
 }

@@ -17,6 +17,8 @@ const EXTENSIONS: &[(&str, FormatArg)] = &[
     (".txt", FormatArg::Folded),
     (".pb.gz", FormatArg::Pprof),
     (".pprof", FormatArg::Pprof),
+    (".speedscope.json", FormatArg::Speedscope),
+    (".firefox.json", FormatArg::Firefox),
 ];
 
 /// One result.
@@ -61,7 +63,7 @@ impl FormatArg {
     /// What a terminal should not get.
     fn is_binary(self) -> bool {
         match self {
-            Self::Flamegraph | Self::Folded => false,
+            Self::Flamegraph | Self::Folded | Self::Speedscope | Self::Firefox => false,
             Self::Pprof => true,
         }
     }
@@ -72,6 +74,8 @@ impl FormatArg {
             Self::Flamegraph => "flamegraph",
             Self::Folded => "folded",
             Self::Pprof => "pprof",
+            Self::Speedscope => "speedscope",
+            Self::Firefox => "firefox",
         }
     }
 
@@ -80,6 +84,8 @@ impl FormatArg {
             Self::Flamegraph => "flame.svg",
             Self::Folded => "stacks.folded",
             Self::Pprof => "profile.pb.gz",
+            Self::Speedscope => "profile.speedscope.json",
+            Self::Firefox => "profile.firefox.json",
         }
     }
 }
@@ -207,6 +213,8 @@ fn render(
         }
         FormatArg::Folded => Ok(format::folded(profile, options)),
         FormatArg::Pprof => format::pprof(profile, options),
+        FormatArg::Speedscope => format::speedscope(profile, options),
+        FormatArg::Firefox => format::firefox(profile, options),
     }
 }
 
