@@ -39,6 +39,14 @@ impl Counters {
         }
     }
 
+    /// A counter's value on each possible CPU.
+    pub fn on_each_cpu(&self, counter: Counter) -> Vec<u64> {
+        self.slots
+            .get(&(counter as u32), 0)
+            .map(|values| values.to_vec())
+            .unwrap_or_default()
+    }
+
     /// Accepted sampling events of each process.
     pub fn entries(&self) -> Vec<(ProcessId, u64)> {
         self.processes

@@ -294,7 +294,7 @@ fn has_helper(helper: BpfHelper, release: &str, since: (u32, u32)) -> bool {
 }
 
 /// Major and minor number in a release's name.
-fn version(release: &str) -> Option<(u32, u32)> {
+pub fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }

@@ -1,5 +1,8 @@
 //! The committed object: into the kernel, with this machine's offsets and sizes.
 
+use std::collections::HashMap as StdHashMap;
+use std::time::{Duration, Instant};
+
 use aya::maps::{Array, HashMap, MapData, ProgramArray};
 use aya::programs::perf_event::{
     HardwareEvent, PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent,
@@ -98,6 +101,8 @@ pub struct Verified {
     pub program: String,
     /// Instructions that the verifier processed (5.16+).
     pub instructions: Option<u32>,
+    /// How long the kernel took to load it: to verify, above all. None: it was not loaded.
+    pub took: Option<Duration>,
 }
 
 /// The loaded kernel side.
@@ -113,6 +118,8 @@ pub struct Loaded {
     process_python: HashMap<MapData, Plain<ProcessId>, Plain<ProcessPython>>,
     control: Array<MapData, Plain<Control>>,
     control_value: Control,
+    /// How long each program took to load.
+    took: StdHashMap<&'static str, Duration>,
 }
 
 impl Loaded {
@@ -132,15 +139,18 @@ impl Loaded {
             .map_max_entries("SCRATCH", options.possible_cpus + 1);
         let mut ebpf = loader.load(OBJECT).map_err(LoadError::Map)?;
 
-        for name in [ENTRY].iter().chain(&STAGES) {
+        let mut took = StdHashMap::new();
+        for name in [ENTRY].into_iter().chain(STAGES) {
             let program: &mut PerfEvent = ebpf
                 .program_mut(name)
                 .ok_or(LoadError::Missing(ENTRY))?
                 .try_into()
                 .map_err(|source| program_error(name, source))?;
+            let begin = Instant::now();
             program
                 .load()
                 .map_err(|source| program_error(name, source))?;
+            took.insert(name, begin.elapsed());
         }
         let mut stages = ProgramArray::try_from(take(&mut ebpf, "STAGES")?).map_err(|source| {
             LoadError::Access {
@@ -172,6 +182,7 @@ impl Loaded {
             process_python: map(take(&mut ebpf, "PROCESS_PYTHON")?, "PROCESS_PYTHON")?,
             control: array(take(&mut ebpf, "CONTROL")?, "CONTROL")?,
             control_value: Control::default(),
+            took,
             ebpf,
         })
     }
@@ -189,9 +200,11 @@ impl Loaded {
             .ok_or(LoadError::Missing(name))?
             .try_into()
             .map_err(|source| program_error(name, source))?;
+        let begin = Instant::now();
         program
             .load()
             .map_err(|source| program_error(name, source))?;
+        self.took.insert(name, begin.elapsed());
         Ok(program)
     }
 
@@ -270,6 +283,7 @@ impl Loaded {
                 Some(Verified {
                     program: name.to_owned(),
                     instructions: info.verified_instruction_count(),
+                    took: self.took.get(name).copied(),
                 })
             })
             .collect()

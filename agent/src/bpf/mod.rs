@@ -13,5 +13,6 @@ pub mod load;
 mod plain;
 pub mod ring;
 pub mod table;
+pub mod trial;
 
 pub use load::{Event, Link, LoadError, Loaded, Options};

@@ -10,6 +10,7 @@ pub mod file_id;
 pub mod identity;
 pub mod list;
 pub mod maps;
+pub mod mount;
 pub mod namespace;
 pub mod open;
 pub mod stat;

@@ -1,15 +1,13 @@
 //! Which cgroup hierarchies are mounted where, and what the kernel side compares in each.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use agent_common::kernel::CGROUP_DEFAULT;
 
-/// Most bytes of `mountinfo`; a container host may have thousands of mounts.
-const MOUNTS: u64 = 16 << 20;
+use crate::process::mount::{MOUNTS, Mount};
+
 /// v1 controllers that any container engine uses come first, the CPU's own before all.
 const PREFERRED: [&str; 5] = ["cpu", "cpuacct", "memory", "pids", "devices"];
 
@@ -131,44 +129,6 @@ fn parse(
     found.into_iter().map(|(_, hierarchy)| hierarchy).collect()
 }
 
-/// One line of `mountinfo` (proc(5)).
-struct Mount<'a> {
-    point: PathBuf,
-    kind: &'a [u8],
-    options: &'a [u8],
-}
-
-impl<'a> Mount<'a> {
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let mut fields = line.split(|&byte| byte == b' ');
-        let point = unescape(fields.nth(4)?);
-        // Optional fields end with a single dash.
-        fields.find(|field| field == b"-")?;
-        let kind = fields.next()?;
-        let _source = fields.next()?;
-        Some(Self {
-            point: OsStr::from_bytes(&point).into(),
-            kind,
-            options: fields.next()?,
-        })
-    }
-}
-
-/// Undoes `\040` and the like.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first() {
-        let code = rest
-            .get(1..4)
-            .filter(|_| first == b'\\')
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        plain.push(code.unwrap_or(first));
-        rest = if code.is_some() { &rest[4..] } else { after };
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,12 +175,5 @@ mod tests {
             ("/proc/1/root/sys/fs/cgroup/memory", 4, "cgroup v1 (memory)"),
         ];
         assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn escapes() {
-        assert_eq!(unescape(b"a\\040b\\134c\\"), b"a b\\c\\");
-        assert_eq!(unescape(b"\\04"), b"\\04");
-        assert_eq!(unescape(b"\\999x"), b"\\999x");
     }
 }
