@@ -9,10 +9,12 @@
 //! - [`symbols`]: names of native, kernel and JIT code.
 //! - [`session`]: a recording: takes records, reads the files that they speak of, makes the profile.
 //! - [`mod@format`]: one file an output format: profile in, bytes out.
+//! - [`doctor`]: what works on this machine and what is missing, by asking the rooms above.
 //! - [`cli`]: one file a subcommand.
 
 pub mod bpf;
 pub mod cli;
+pub mod doctor;
 pub mod format;
 pub mod process;
 pub mod profile;

@@ -15,8 +15,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
     arg_required_else_help = true
 )]
 pub struct Args {
-    /// Say on stderr what is done.
-    #[arg(long, global = true)]
+    /// Say on stderr what is done; `doctor` shows more.
+    #[arg(short, long, global = true)]
     pub verbose: bool,
     #[command(subcommand)]
     pub command: Command,
@@ -26,6 +26,8 @@ pub struct Args {
 pub enum Command {
     /// Record stacks and write a flame graph.
     Record(RecordArgs),
+    /// Say what works on this machine, what is missing, and how to get it.
+    Doctor(DoctorArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -108,6 +110,31 @@ pub struct RecordArgs {
     /// Command to start and sample.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Exit code: 0 when `strata record` would work, 1 when it would not, 2 for arguments that are none.
+
+Examples:
+  Would a recording work here?
+      strata doctor
+  What a recording would see in a process: files, names, Python:
+      sudo strata doctor -p 1234
+  Everything, with what the verifier went through:
+      sudo strata doctor -v
+  For a script:
+      strata doctor --json | jq '.checks[] | select(.state == \"fail\") | .remedy'";
+
+/// What `strata doctor` takes.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub struct DoctorArgs {
+    /// Also say what a recording would see in these processes.
+    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
+    pub pids: Vec<u32>,
+    /// Write everything as JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -3,6 +3,7 @@
 
 mod args;
 mod command;
+mod doctor;
 mod output;
 mod record;
 mod settings;
@@ -17,7 +18,9 @@ pub use args::{Args, Command};
 /// Runs the program that the arguments ask for.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    let level = if args.verbose {
+    // There, more is a longer result, which the log would only be in the way of.
+    let is_doctor = matches!(args.command, Command::Doctor(_));
+    let level = if args.verbose && !is_doctor {
         "strata=debug"
     } else {
         "strata=warn"
@@ -30,6 +33,7 @@ pub fn main() -> ExitCode {
         .init();
     let result = match args.command {
         Command::Record(args) => record::run(args),
+        Command::Doctor(doctor) => doctor::run(&doctor, args.verbose),
     };
     match result {
         Ok(code) => code,

@@ -100,6 +100,11 @@ impl KernelSymbols {
         Ok(Self { text, functions })
     }
 
+    /// How many functions there are.
+    pub fn count(&self) -> usize {
+        self.functions.len()
+    }
+
     pub fn get(&self, address: u64) -> Option<Symbol> {
         let behind = self
             .functions

@@ -6,6 +6,7 @@
 
 mod again;
 mod cell;
+mod doctor;
 mod filters;
 mod identity;
 mod native;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     cells.extend(filters::cells(&world));
     cells.extend(places::cells(&world));
     cells.extend(output::cells(&world));
+    cells.extend(doctor::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()

@@ -15,6 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("unwind", &[]),
     // Profile in, bytes out.
     ("format", &["profile"]),
+    // Asks those whom a recording asks; how its answers look is not its business.
+    (
+        "doctor",
+        &["bpf", "process", "unwind", "python", "symbols", "session"],
+    ),
 ];
 
 pub fn check(tree: &Tree) -> Result<Vec<Violation>> {
@@ -130,6 +135,16 @@ mod tests {
             "agent/src/format/folded.rs",
             "use crate::symbols::Name;",
             "uses profile alone",
+        );
+    }
+
+    #[test]
+    fn doctor_draws_nothing() {
+        assert!(found("agent/src/doctor/machine.rs", "use crate::{bpf, session};").is_empty());
+        assert_broken(
+            "agent/src/doctor/report.rs",
+            "use crate::cli::Args;",
+            "`doctor` may not use `cli`",
         );
     }
 

@@ -13,6 +13,8 @@ pub const ROOMS: &[&str] = &[
     "symbols",
     "profile",
     "format",
+    "session",
+    "doctor",
     "export",
     "metadata",
     "telemetry",
