@@ -9,6 +9,7 @@ pub mod decode;
 mod decode_tests;
 pub mod identify;
 pub mod kernel;
+pub mod limits;
 pub mod load;
 mod plain;
 pub mod ring;

@@ -5,9 +5,15 @@ mod args;
 mod command;
 mod doctor;
 mod output;
+mod progress;
 mod record;
+mod save;
 mod settings;
 mod signals;
+mod summary;
+mod targets;
+mod user;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -39,7 +45,17 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("strata: {error:#}");
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
+}
+
+/// What a failure is to scripts: 2 for what was typed, as clap has it; 126 and 127 for commands, as
+/// shells have it.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<command::CommandError>() {
+        return ExitCode::from(error.exit_code());
+    }
+    let typed = error.is::<settings::SettingsError>() || error.is::<output::OutputError>();
+    ExitCode::from(if typed { 2 } else { 1 })
 }

@@ -1,12 +1,12 @@
 //! Where results go and in which format: found out, and tried, before anything is recorded.
 
-use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::args::FormatArg;
+use super::save;
 use crate::format::{self, FormatError};
 use crate::profile::Profile;
 
@@ -137,7 +137,7 @@ pub fn check(outputs: &[Output]) -> Result<()> {
     for output in outputs {
         match &output.place {
             Place::Stdout => check_stdout(output.format, io::stdout().is_terminal())?,
-            Place::File(path) => check_file(path)?,
+            Place::File(path) => save::check(path)?,
         }
     }
     Ok(())
@@ -149,24 +149,6 @@ fn check_stdout(format: FormatArg, terminal: bool) -> Result<(), OutputError> {
             format: format.name(),
             example: format.example(),
         });
-    }
-    Ok(())
-}
-
-fn check_file(path: &Path) -> Result<()> {
-    let existed = path.exists();
-    fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .with_context(|| {
-            format!(
-                "{} can't be written; give another place by -o, in a folder that is there and yours",
-                path.display()
-            )
-        })?;
-    if !existed {
-        let _ = fs::remove_file(path);
     }
     Ok(())
 }
@@ -195,9 +177,7 @@ fn write_one(output: &Output, profile: &Profile, options: &format::Options) -> R
                 .and_then(|()| stdout.flush())
                 .context("stdout can't be written")
         }
-        Place::File(path) => {
-            fs::write(path, &bytes).with_context(|| format!("{} can't be written", path.display()))
-        }
+        Place::File(path) => Ok(save::save(path, &bytes)?),
     }
 }
 
@@ -220,6 +200,8 @@ fn render(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn resolved(paths: &[&str], format: Option<FormatArg>) -> Result<Vec<Output>, OutputError> {
@@ -277,21 +259,6 @@ mod tests {
             assert_eq!(check_stdout(*format, true).is_err(), format.is_binary());
             assert_eq!(check_stdout(*format, false), Ok(()));
         }
-    }
-
-    #[test]
-    fn a_place_is_tried_and_nothing_is_left_there() {
-        let folder = std::env::temp_dir().join(format!("strata-output-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let fresh = folder.join("a.svg");
-        assert!(check_file(&fresh).is_ok());
-        assert!(!fresh.exists());
-        fs::write(&fresh, "kept").unwrap();
-        assert!(check_file(&fresh).is_ok());
-        assert_eq!(fs::read_to_string(&fresh).unwrap(), "kept");
-        let error = check_file(&folder.join("absent/a.svg")).unwrap_err();
-        assert!(error.to_string().contains("absent/a.svg"), "{error}");
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -16,10 +16,11 @@ mod pprof;
 mod speedscope;
 mod stacks;
 
-pub use caption::Caption;
+pub use caption::{Caption, grouped};
 pub use firefox::firefox;
 pub use flamegraph::flamegraph;
 pub use folded::folded;
+pub use label::plain;
 pub use pprof::pprof;
 pub use speedscope::speedscope;
 

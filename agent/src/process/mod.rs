@@ -13,6 +13,7 @@ pub mod maps;
 pub mod mount;
 pub mod namespace;
 pub mod open;
+pub mod rights;
 pub mod stat;
 mod sys;
 

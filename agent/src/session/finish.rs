@@ -87,10 +87,24 @@ impl Session {
         Ok((profile, statistics))
     }
 
+    /// Runs of the sampling program that were due.
+    fn due_runs(&self) -> Option<u64> {
+        match self.config.event {
+            Event::CpuClock => {
+                let runs = u128::from(self.sampled) * u128::from(self.config.rate);
+                u64::try_from(runs / 1_000_000_000).ok()
+            }
+            // A CPU that has nothing to do has no cycles.
+            Event::Cycles => None,
+        }
+    }
+
     fn statistics(&self) -> Statistics {
         let get = |counter| self.counters.get(counter);
         let mut statistics = Statistics {
             runs: get(Counter::Entries),
+            due: self.due_runs(),
+            cpus: self.cpus,
             ..Statistics::default()
         };
         for (process, entries) in self.counters.entries() {

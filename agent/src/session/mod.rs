@@ -96,8 +96,12 @@ pub struct Session {
     deferred: DeferredSamples,
     samples: HashMap<Key, Count>,
     tallies: Tallies,
-    /// CPUs that are sampled.
-    attached: HashMap<u32, Link>,
+    /// CPUs that are sampled, and since when (ns of `CLOCK_MONOTONIC`).
+    attached: HashMap<u32, (Link, u64)>,
+    /// How long CPUs were sampled that are no more, in ns.
+    sampled: u64,
+    /// CPUs at the end.
+    cpus: u64,
     /// Processes that were asked for their interpreter.
     looked: HashSet<ProcessId>,
     /// When the first sample without a body was seen.
@@ -147,6 +151,8 @@ impl Session {
             samples: HashMap::new(),
             tallies: Tallies::default(),
             attached: HashMap::new(),
+            sampled: 0,
+            cpus: 0,
             looked: HashSet::new(),
             bodies_missing: None,
             clock: clock(),
@@ -262,7 +268,8 @@ impl Session {
             .copied()
             .collect();
         for cpu in gone {
-            if let Some(link) = self.attached.remove(&cpu) {
+            if let Some((link, since)) = self.attached.remove(&cpu) {
+                self.sampled += monotonic().saturating_sub(since);
                 // Its event went with the CPU.
                 let _ = self.loaded.detach(link);
             }
@@ -272,7 +279,7 @@ impl Session {
                 let link = self
                     .loaded
                     .attach(cpu, self.config.event, self.config.rate)?;
-                self.attached.insert(cpu, link);
+                self.attached.insert(cpu, (link, monotonic()));
             }
         }
         Ok(())
@@ -308,6 +315,11 @@ impl Session {
         Ok(())
     }
 
+    /// Samples that came so far.
+    pub fn samples(&self) -> u64 {
+        self.tallies.0.values().map(|tally| tally.samples).sum()
+    }
+
     /// When something is due that no record tells of.
     pub fn due(&self) -> Option<Instant> {
         let file = (!self.loader.is_idle()).then(|| Instant::now() + Duration::from_millis(2));
@@ -316,7 +328,9 @@ impl Session {
 
     /// Stops sampling and takes what is left.
     pub fn stop(&mut self) -> Result<(), SessionError> {
-        for (_, link) in self.attached.drain() {
+        self.cpus = self.attached.len() as u64;
+        for (_, (link, since)) in self.attached.drain() {
+            self.sampled += monotonic().saturating_sub(since);
             self.loaded.detach(link)?;
         }
         self.ended = monotonic();

@@ -58,6 +58,10 @@ pub struct Statistics {
     pub total: Tally,
     /// Runs of the eBPF program, whoever was running.
     pub runs: u64,
+    /// Runs that were due: rate × time × CPUs. None for events that are not taken by time.
+    pub due: Option<u64>,
+    /// CPUs that were sampled at the end.
+    pub cpus: u64,
     /// Frames of all samples, and those without a name.
     pub frames: u64,
     pub unnamed: u64,
