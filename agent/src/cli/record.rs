@@ -60,7 +60,10 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
     progress.say("Naming functions …");
     let written = write(session, &args, &settings, end, &mut progress);
     match child {
-        None => written.map(|_| ExitCode::SUCCESS),
+        None => written.map(|written| match written {
+            Written::All => ExitCode::SUCCESS,
+            Written::Nothing => ExitCode::FAILURE,
+        }),
         Some(child) => {
             wishes.enter(Phase::Waiting);
             wait(child, written)
@@ -106,6 +109,13 @@ fn hold(
     Ok(waiting)
 }
 
+/// What became of the results.
+enum Written {
+    All,
+    /// There were no samples, of which some formats can't make anything.
+    Nothing,
+}
+
 /// Makes the results of a recording and says what is in them.
 fn write(
     session: Session,
@@ -113,7 +123,7 @@ fn write(
     settings: &Settings,
     end: End,
     progress: &mut Progress,
-) -> Result<()> {
+) -> Result<Written> {
     let (profile, statistics) = session.finish(settings.view)?;
     progress.say("Writing …");
     let written = output::write(&settings.outputs, &profile, &settings.options);
@@ -125,20 +135,25 @@ fn write(
     if let End::Targets = end {
         eprintln!("What was to be recorded has ended, and so has the recording.");
     }
-    let outputs = match written {
-        Ok(()) => &*settings.outputs,
+    let empty = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(FormatError::Empty));
+    let (outputs, written) = match written {
+        Ok(()) => (&*settings.outputs, Ok(Written::All)),
+        Err(error) if empty(&error) => (&[][..], Ok(Written::Nothing)),
         // What is where, the error says.
-        Err(_) => &[],
+        Err(error) => (&[][..], Err(error)),
     };
     for line in summary::lines(outputs, &profile, &statistics) {
         eprintln!("{line}");
+    }
+    if let Ok(Written::Nothing) = written {
+        eprintln!("strata: nothing was written, since there is nothing to draw.");
     }
     match (written, counted) {
         (Err(error), Err(other)) => {
             eprintln!("strata: {other:#}");
             Err(error)
         }
-        (written, counted) => written.and(counted),
+        (written, counted) => counted.and(written),
     }
 }
 
@@ -149,12 +164,11 @@ fn write_statistics(path: &Path, statistics: &crate::session::Statistics) -> Res
 
 /// Waits for a command that may go on after its recording, and ends as it does. A result that could
 /// not be written makes a failure of a success.
-fn wait(mut child: Child, written: Result<()>) -> Result<ExitCode> {
-    let mut failed = false;
+fn wait(mut child: Child, written: Result<Written>) -> Result<ExitCode> {
+    // A command that does nothing leaves nothing to draw, and has done no wrong.
+    let failed = written.is_err();
     if let Err(error) = written {
         eprintln!("strata: {error:#}");
-        // A command that does nothing leaves nothing to draw, and has done no wrong.
-        failed = !matches!(error.downcast_ref(), Some(FormatError::Empty));
     }
     if child.try_wait()?.is_none() {
         let pid = child.id();

@@ -113,7 +113,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(_) if before.is_some() => return overwrite(&path, bytes),
         Err(error) => return Err(error),
     };
-    beside.write_all(bytes)?;
+    // Not through `beside`, which would put its own name into the error.
+    beside.as_file_mut().write_all(bytes)?;
     match &before {
         Some(before) => {
             // Owner first: a change of owner takes bits away. Not ours to change: no matter.
