@@ -79,6 +79,15 @@ impl FormatArg {
         }
     }
 
+    /// What shows a file of it.
+    pub fn opened_by(self, file: &str) -> String {
+        match self {
+            Self::Flamegraph => "open it in a browser".to_owned(),
+            Self::Folded => "open it in https://speedscope.app, or by flamegraph.pl".to_owned(),
+            Self::Pprof => format!("go tool pprof -http=: {file}"),
+        }
+    }
+
     fn example(self) -> &'static str {
         match self {
             Self::Flamegraph => "flame.svg",

@@ -220,13 +220,7 @@ fn named(profile: &Profile, frame: &Frame) -> String {
 /// Where a file is and what opens it.
 fn written(path: &Path, format: FormatArg) -> String {
     let shown = path.display();
-    let open = match format {
-        FormatArg::Flamegraph => "open it in a browser".to_owned(),
-        FormatArg::Folded => {
-            "open it in https://speedscope.app, or give it to flamegraph.pl".to_owned()
-        }
-    };
-    format!("{shown}: {open}")
+    format!("{shown}: {}", format.opened_by(&shown.to_string()))
 }
 
 #[cfg(test)]
