@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::kernel::{release, version};
 
-/// Oldest kernel that Strata works on.
+/// Oldest kernel that has all that is needed (ring buffers 5.8, `map_files` by right 5.9).
 pub const OLDEST: (u32, u32) = (5, 10);
 /// The setting that bounds rates. The kernel lowers it by itself when samples take it long.
 const RATE: &str = "/proc/sys/kernel/perf_event_max_sample_rate";

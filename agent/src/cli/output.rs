@@ -85,6 +85,8 @@ impl FormatArg {
             Self::Flamegraph => "open it in a browser".to_owned(),
             Self::Folded => "open it in https://speedscope.app, or by flamegraph.pl".to_owned(),
             Self::Pprof => format!("go tool pprof -http=: {file}"),
+            Self::Speedscope => "open it in https://speedscope.app".to_owned(),
+            Self::Firefox => "open it in https://profiler.firefox.com".to_owned(),
         }
     }
 

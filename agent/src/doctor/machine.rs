@@ -8,11 +8,9 @@ use serde_json::{Value, json};
 use super::report::{Check, Finding, Group, State};
 use crate::bpf::cpus;
 use crate::bpf::kernel::{BTF_PATH, KernelError, cgroup_subsystem, kernel_offsets, version};
+use crate::bpf::limits::OLDEST;
 use crate::process::cgroup::hierarchy::{Hierarchy, hierarchies};
 use crate::process::mount;
-
-/// Oldest kernel that has all that is needed (ring buffers 5.8, `map_files` by right 5.9).
-const OLDEST: (u32, u32) = (5, 10);
 
 /// The machine's checks.
 pub fn checks(release: &str) -> Vec<Check> {
