@@ -91,6 +91,10 @@ pub struct RecordArgs {
     /// Show the interpreter's own functions too.
     #[arg(long)]
     pub native_python: bool,
+    /// Show functions that the compiler put into others, where the file tells [default: true].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", conflicts_with = "no_inlines")]
+    pub inlines: Option<bool>,
     /// Leave out functions that the compiler put into others.
     #[arg(long)]
     pub no_inlines: bool,

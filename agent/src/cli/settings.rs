@@ -97,12 +97,12 @@ impl Settings {
             },
             view: View {
                 native_python: args.native_python,
-                inlines: !args.no_inlines,
+                inlines: inlines(args),
             },
             options: format::Options {
                 lines: args.lines,
                 threads: args.threads,
-                inlines: !args.no_inlines,
+                inlines: inlines(args),
                 addresses: args.addresses,
             },
             outputs: output::resolve(&args.outputs, args.format)?,
@@ -110,6 +110,11 @@ impl Settings {
             targets,
         })
     }
+}
+
+/// Whether inlined functions are shown: unless one of the two flags says otherwise.
+fn inlines(args: &RecordArgs) -> bool {
+    args.inlines.unwrap_or(true) && !args.no_inlines
 }
 
 #[cfg(test)]
@@ -172,6 +177,23 @@ mod tests {
             Settings::resolve(&with).unwrap_err(),
             SettingsError::Children
         );
+    }
+
+    #[test]
+    fn inlined_functions_are_shown_unless_a_flag_says_otherwise() {
+        use clap::{Args, Command, FromArgMatches};
+        let shown = |flags: &[&str]| {
+            let command = RecordArgs::augment_args(Command::new("record"));
+            let words = [&["record"], flags].concat();
+            let matches = command.try_get_matches_from(words).ok()?;
+            Some(inlines(&RecordArgs::from_arg_matches(&matches).ok()?))
+        };
+        assert_eq!(shown(&["-d", "1"]), Some(true));
+        assert_eq!(shown(&["--inlines"]), Some(true));
+        assert_eq!(shown(&["--inlines=true"]), Some(true));
+        assert_eq!(shown(&["--inlines=false"]), Some(false));
+        assert_eq!(shown(&["--no-inlines"]), Some(false));
+        assert_eq!(shown(&["--inlines", "--no-inlines"]), None);
     }
 
     #[test]

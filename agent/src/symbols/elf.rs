@@ -21,6 +21,13 @@ const EXECUTABLE: u32 = 1;
 const BUILD_ID: u32 = 3;
 
 pub const X86_64: u16 = 62;
+const AARCH64: u16 = 183;
+
+/// Relocations with a value of their own (`SHT_RELA`), and the flag of what is in memory.
+const RELA: u32 = 4;
+const ALLOC: u64 = 2;
+const RELOCATION_BYTES: usize = 24;
+const RELOCATIONS_LIMIT: u64 = 256 << 20;
 
 #[derive(Clone, Debug)]
 pub struct Section {
@@ -108,6 +115,35 @@ impl<'a> Elf<'a> {
             Some(section) => self.data(section, limit),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// A section's bytes as the loader leaves them, but for the base address: position-independent
+    /// files keep addresses in their relocations only.
+    pub fn relocated(&self, section: &Section, limit: u64) -> Result<Vec<u8>, SymbolError> {
+        let mut data = self.data(section, limit)?;
+        let relative = match self.machine {
+            X86_64 => 8,
+            AARCH64 => 1027,
+            _ => return Ok(data),
+        };
+        let lists = self.sections.iter();
+        let lists = lists.filter(|list| list.kind == RELA && list.flags & ALLOC != 0);
+        for list in lists {
+            for raw in self
+                .data(list, RELOCATIONS_LIMIT)?
+                .chunks_exact(RELOCATION_BYTES)
+            {
+                let offset = number::<8>(raw, 0).wrapping_sub(section.address);
+                if number::<4>(raw, 8) == relative
+                    && let Ok(offset) = usize::try_from(offset)
+                    && let Some(place) = data.get_mut(offset..)
+                    && let Some(place) = place.first_chunk_mut::<8>()
+                {
+                    place.copy_from_slice(&raw[16..24]);
+                }
+            }
+        }
+        Ok(data)
     }
 
     /// The GNU build id.

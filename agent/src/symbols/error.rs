@@ -27,6 +27,13 @@ pub enum SymbolError {
          and inlined functions are missing."
     )]
     DwarfTooCostly(u64, usize),
+    #[error("The file's table of Go functions is damaged or of a format that is not known.")]
+    GoTable,
+    #[error(
+        "The file's table of Go functions does not say where the code begins: names can't be given \
+         without the symbol table. Link the program without -s."
+    )]
+    GoText,
     #[error(
         "The kernel hides the addresses of its symbols (kernel.kptr_restrict): run as root, with \
          CAP_SYSLOG in a container, or set kernel.kptr_restrict to 0."

@@ -17,6 +17,7 @@ mod demangle;
 mod dwarf;
 mod elf;
 mod error;
+mod gopclntab;
 mod kernel;
 mod native;
 pub mod perf_map;

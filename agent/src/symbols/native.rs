@@ -8,6 +8,7 @@ use super::demangle::demangle;
 use super::dwarf::{DebugInfo, Limits, Scope};
 use super::elf::{self, Elf, Segment};
 use super::error::SymbolError;
+use super::gopclntab::GoTable;
 use super::range_map::{Entry, RangeMap};
 use super::source::ExecutableFile;
 use super::symbol_table::{Builder, Found, SymbolTable};
@@ -18,7 +19,14 @@ pub struct NativeFile {
     segments: Vec<Segment>,
     table: SymbolTable,
     debug: Option<DebugInfo>,
+    /// What Go programs know of themselves, where the others are silent.
+    go: Option<GoTable>,
+    /// Whether that may tell lines and inlined functions.
+    go_lines: bool,
 }
+
+/// Most steps through tables of Go programs for one batch.
+const GO_WORK: u64 = 1 << 28;
 
 impl NativeFile {
     /// Reads what there is. A part that can't be read is an error, and left out.
@@ -28,6 +36,8 @@ impl NativeFile {
             segments: Vec::new(),
             table: SymbolTable::default(),
             debug: None,
+            go: None,
+            go_lines: options.debug_information,
         };
         let elf = match Elf::parse(&file.source) {
             Ok(elf) => elf,
@@ -63,6 +73,10 @@ impl NativeFile {
                 Err(error) => errors.push(error),
             }
         }
+        match GoTable::load(&elf) {
+            Ok(go) => loaded.go = go,
+            Err(error) => errors.push(error),
+        }
         (loaded, errors)
     }
 
@@ -79,10 +93,22 @@ impl NativeFile {
             None => (Vec::new(), None),
         };
         let mut texts = Texts::default();
+        let mut work = GO_WORK;
         let symbols = svmas.iter().map(|svma| {
             let position = sorted.partition_point(|other| other < svma);
             let scopes = scopes.get(position).map_or(&[][..], Vec::as_slice);
-            combine(self.table.get(*svma), scopes, &mut texts)
+            let found = self
+                .table
+                .get(*svma)
+                .or_else(|| self.go.as_ref()?.get(*svma));
+            match self
+                .go
+                .as_ref()
+                .filter(|_| self.go_lines && scopes.is_empty())
+            {
+                Some(go) => combine(found, &go.scopes(*svma, &mut work), &mut texts),
+                None => combine(found, scopes, &mut texts),
+            }
         });
         (symbols.collect(), error)
     }
@@ -93,7 +119,8 @@ impl NativeFile {
 
     /// Estimate of the memory that it holds.
     pub fn bytes(&self) -> usize {
-        self.table.bytes() + self.debug.as_ref().map_or(0, DebugInfo::bytes)
+        let debug = self.debug.as_ref().map_or(0, DebugInfo::bytes);
+        self.table.bytes() + debug + self.go.as_ref().map_or(0, GoTable::bytes)
     }
 }
 

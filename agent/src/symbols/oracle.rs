@@ -10,11 +10,11 @@ use std::sync::Arc;
 use super::*;
 
 /// A code symbol as `nm` lists it.
-struct Listed {
-    start: u64,
+pub struct Listed {
+    pub start: u64,
     /// Equal to `start` where it has no size.
-    end: u64,
-    name: String,
+    pub end: u64,
+    pub name: String,
 }
 
 /// What came out of a comparison.
@@ -37,7 +37,7 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
 }
 
 /// The code symbols of a file.
-fn listed(path: &str) -> Vec<Listed> {
+pub fn listed(path: &str) -> Vec<Listed> {
     let mut symbols = Vec::new();
     for option in [&["-S"][..], &["-S", "-D"]] {
         let arguments = [option, &["--defined-only", path]].concat();
@@ -92,14 +92,14 @@ fn plt(path: &str) -> BTreeMap<u64, String> {
 }
 
 /// A function and its place in the source, as binutils or elfutils print them.
-struct Level {
-    function: String,
-    file: PathBuf,
-    line: Option<u32>,
+pub struct Level {
+    pub function: String,
+    pub file: PathBuf,
+    pub line: Option<u32>,
 }
 
 /// The levels at each svma, innermost first. None: the program is not installed.
-fn levels(program: &str, path: &str, svmas: &[u64]) -> Option<Vec<Vec<Level>>> {
+pub fn levels(program: &str, path: &str, svmas: &[u64]) -> Option<Vec<Vec<Level>>> {
     let mut all = Vec::new();
     for svmas in svmas.chunks(500) {
         let numbers: Vec<String> = svmas.iter().map(|svma| format!("{svma:#x}")).collect();
@@ -109,7 +109,7 @@ fn levels(program: &str, path: &str, svmas: &[u64]) -> Option<Vec<Vec<Level>>> {
         let mut lines = text.lines().peekable();
         while lines.next().is_some() {
             let mut levels = Vec::new();
-            while let Some(function) = lines.next_if(|line| !line.starts_with("0x0")) {
+            while let Some(function) = lines.next_if(|line| !line.starts_with("0x")) {
                 levels.push(level(function, lines.next().unwrap_or_default()));
             }
             all.push(levels);
@@ -133,19 +133,24 @@ fn level(function: &str, place: &str) -> Level {
     }
 }
 
+/// Numbers without order, the same in each run.
+pub fn random() -> impl FnMut() -> u64 {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    }
+}
+
 /// Random addresses of a file's executable sections.
 fn svmas(file: &ExecutableFile, count: usize) -> Vec<u64> {
     let elf = elf::Elf::parse(&file.source).unwrap();
     let executable = |section: &&elf::Section| section.flags & 4 != 0 && section.size > 0;
     let sections: Vec<_> = elf.sections.iter().filter(executable).collect();
     let total: u64 = sections.iter().map(|section| section.size).sum();
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = random();
     let mut svmas = Vec::new();
     for number in 0..count {
         let mut offset = random() % total;
