@@ -68,6 +68,21 @@ impl FormatArg {
         }
     }
 
+    /// Whether it says when each sample was taken.
+    pub fn has_times(self) -> bool {
+        match self {
+            Self::Flamegraph | Self::Folded | Self::Pprof => false,
+        }
+    }
+
+    /// Whether it says which file each process executes.
+    pub fn has_executables(self) -> bool {
+        match self {
+            Self::Flamegraph | Self::Folded => false,
+            Self::Pprof => true,
+        }
+    }
+
     /// Its name on the command line.
     fn name(self) -> &'static str {
         match self {

@@ -77,6 +77,7 @@ impl Settings {
         if args.children || command {
             filter |= FILTER_CHILDREN;
         }
+        let outputs = output::resolve(&args.outputs, args.format)?;
         let targets = args.container.iter().cloned().map(Target::Container);
         let targets = targets
             .chain(args.cgroup.iter().cloned().map(Target::Cgroup))
@@ -94,6 +95,8 @@ impl Settings {
                 python_depth: args.depth.saturating_mul(2),
                 ring_bytes: 1 << 23,
                 table_mib: 64,
+                times: outputs.iter().any(|output| output.format.has_times()),
+                executables: outputs.iter().any(|output| output.format.has_executables()),
             },
             view: View {
                 native_python: args.native_python,
@@ -105,7 +108,7 @@ impl Settings {
                 inlines: inlines(args),
                 addresses: args.addresses,
             },
-            outputs: output::resolve(&args.outputs, args.format)?,
+            outputs,
             duration,
             targets,
         })

@@ -142,6 +142,7 @@ mod tests {
         let executable = profile.executable(Executable {
             path,
             build_id: StringId::EMPTY,
+            htlhash: StringId::EMPTY,
             file: Default::default(),
         });
         Frame {

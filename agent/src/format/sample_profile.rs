@@ -38,6 +38,7 @@ impl Maker {
         let executable = Executable {
             path,
             build_id: StringId::EMPTY,
+            htlhash: StringId::EMPTY,
             file: Default::default(),
         };
         Frame {

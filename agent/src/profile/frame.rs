@@ -65,6 +65,8 @@ pub struct Executable {
     pub path: StringId,
     /// Hex digits of the GNU build id.
     pub build_id: StringId,
+    /// Hex digits of the hash of its head, tail and length, by which OpenTelemetry knows files.
+    pub htlhash: StringId,
     /// Zero for what is not a file.
     pub file: FileId,
 }

@@ -191,6 +191,11 @@ impl Profile {
         }
     }
 
+    /// Counts samples of which only the sums are known: their number, and their values'.
+    pub fn add_sum(&mut self, key: SampleKey, weight: u64, value: u64) {
+        self.samples.entry(key).or_default().add_sum(weight, value);
+    }
+
     pub fn keeps_times(&self) -> bool {
         self.keeps_times
     }

@@ -48,11 +48,15 @@ pub struct Moment {
 }
 
 impl Totals {
+    pub(super) fn add_sum(&mut self, weight: u64, value: u64) {
+        self.records += 1;
+        self.weight = self.weight.saturating_add(weight);
+        self.value = self.value.saturating_add(value);
+    }
+
     pub(super) fn add(&mut self, measured: Measurement, keep_time: bool) {
         let value = measured.value.saturating_mul(measured.weight as u64);
-        self.records += 1;
-        self.weight = self.weight.saturating_add(measured.weight as u64);
-        self.value = self.value.saturating_add(value);
+        self.add_sum(measured.weight as u64, value);
         if keep_time {
             self.moments.push(Moment {
                 time: measured.time,

@@ -19,6 +19,10 @@ pub struct Config {
     pub ring_bytes: u32,
     /// Budget of the unwind tables in MiB.
     pub table_mib: u32,
+    /// Whether the profile is to say when each sample was taken.
+    pub times: bool,
+    /// Whether it is to say which file each process executes.
+    pub executables: bool,
 }
 
 /// Why a recording can't go on.

@@ -8,7 +8,7 @@ use super::resolve::{Resolver, View};
 use super::statistics::{ProcessTally, Statistics, Tally};
 use super::{Session, SessionError};
 use crate::bpf::Event;
-use crate::profile::{self, Measurement, Profile, SampleKey, Span, ValueType};
+use crate::profile::{self, Profile, SampleKey, Span, ValueType};
 use crate::symbols::{self, Symbolizer};
 
 impl Session {
@@ -20,7 +20,11 @@ impl Session {
     /// Stops and makes a profile of what was recorded.
     pub fn finish(mut self, view: View) -> Result<(Profile, Statistics), SessionError> {
         self.stop()?;
-        let mut profile = Profile::new();
+        let mut profile = if self.moments.are_kept() {
+            Profile::with_times()
+        } else {
+            Profile::new()
+        };
         profile.clock = self.clock;
         profile.span = Span {
             start: self.started,
@@ -58,6 +62,7 @@ impl Session {
             let thread = profile.thread(process, key.thread);
             let name = profile.string(self.names.thread(&key.process, key.thread));
             profile.thread_mut(thread).name = name;
+            let moments = self.moments.of(key);
             let key = SampleKey {
                 stack,
                 context: profile::ContextId::NONE,
@@ -66,16 +71,13 @@ impl Session {
                 cpu: key.cpu,
                 event,
             };
-            let weight = u32::try_from(count.weight).unwrap_or(u32::MAX);
-            let value = count.value / count.weight.max(1);
-            profile.add(
-                key,
-                Measurement {
-                    time: count.last_time,
-                    value,
-                    weight,
-                },
-            );
+            if self.moments.are_kept() {
+                for moment in moments {
+                    profile.add(key, *moment);
+                }
+            } else {
+                profile.add_sum(key, count.weight, count.value);
+            }
             let frames = profile.frames_of(stack).to_vec();
             statistics.frames += frames.len() as u64 * count.weight;
             let unnamed = frames
@@ -84,6 +86,7 @@ impl Session {
                 .count();
             statistics.unnamed += unnamed as u64 * count.weight;
         }
+        self.name_executables(&mut profile);
         Ok((profile, statistics))
     }
 
@@ -96,6 +99,29 @@ impl Session {
             }
             // A CPU that has nothing to do has no cycles.
             Event::Cycles => None,
+        }
+    }
+
+    /// Ties processes to the files that they execute, those that occur in their stacks.
+    fn name_executables(&self, profile: &mut Profile) {
+        if !self.config.executables {
+            return;
+        }
+        let mut found = HashMap::new();
+        for (key, _) in profile.samples() {
+            let id = &profile[key.process].id;
+            let Some(path) = self.names.executable(id) else {
+                continue;
+            };
+            let frames = profile.frames_of(key.stack).iter().rev();
+            let executables = frames.filter_map(|frame| profile[*frame].executable);
+            let mut same = executables.filter(|id| &profile[profile[*id].path] == path);
+            if let Some(executable) = same.next() {
+                found.insert(key.process, executable);
+            }
+        }
+        for (process, executable) in found {
+            profile.process_mut(process).executable = Some(executable);
         }
     }
 

@@ -11,6 +11,7 @@ mod image;
 mod interpreters;
 mod loader;
 mod machine;
+mod moments;
 mod names;
 mod resolve;
 mod space;
@@ -39,7 +40,7 @@ use crate::bpf::table::Table;
 use crate::bpf::{Link, Loaded, Options, cpus};
 use crate::process::file_id::Wanted;
 use crate::process::{ProcessHandle, list};
-use crate::profile::Clock;
+use crate::profile::{Clock, Measurement};
 
 use codes::Codes;
 pub use config::{Config, SessionError};
@@ -48,6 +49,7 @@ use executables::Executables;
 use interpreters::Interpreters;
 use loader::{AskError, Loader};
 use machine::{clock, monotonic, seed, vdso};
+use moments::Moments;
 use names::Names;
 pub use resolve::View;
 use stacks::Stacks;
@@ -76,7 +78,6 @@ struct Key {
 struct Count {
     weight: u64,
     value: u64,
-    last_time: u64,
 }
 
 /// A recording under way.
@@ -95,6 +96,7 @@ pub struct Session {
     names: Names,
     deferred: DeferredSamples,
     samples: HashMap<Key, Count>,
+    moments: Moments,
     tallies: Tallies,
     /// CPUs that are sampled, and since when (ns of `CLOCK_MONOTONIC`).
     attached: HashMap<u32, (Link, u64)>,
@@ -149,6 +151,7 @@ impl Session {
             names: Names::default(),
             deferred: DeferredSamples::default(),
             samples: HashMap::new(),
+            moments: Moments::new(config.times),
             tallies: Tallies::default(),
             attached: HashMap::new(),
             sampled: 0,
@@ -395,7 +398,12 @@ impl Session {
             }
             Record::Code(code) => self.codes.add(&code),
             Record::Lines(head, bytes) => self.codes.add_lines(&head, bytes),
-            Record::Thread(thread) => self.names.add(&thread),
+            Record::Thread(thread) => {
+                self.names.add(&thread);
+                if self.config.executables {
+                    self.names.read_executable(&thread.process);
+                }
+            }
             Record::Executable(announced) => {
                 self.take_announcement(&announced)?;
             }
@@ -438,7 +446,12 @@ impl Session {
         let count = self.samples.entry(key).or_default();
         count.weight += weight;
         count.value += sample.value * weight;
-        count.last_time = sample.time;
+        let measured = Measurement {
+            time: sample.time,
+            value: sample.value,
+            weight: sample.weight,
+        };
+        self.moments.add(key, measured);
         if self.bodies_missing.is_none() && self.stacks.get(sample.stack).is_none() {
             self.bodies_missing = Some(Instant::now());
         }

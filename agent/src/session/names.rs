@@ -21,6 +21,8 @@ pub struct Names {
     threads: HashMap<(ProcessId, u32), String>,
     /// Perf maps of processes with JIT code, open since that was first seen.
     perf_maps: HashMap<ProcessId, Option<Source>>,
+    /// Paths of the files that processes execute.
+    executables: HashMap<ProcessId, Option<String>>,
     pub dropped: u64,
 }
 
@@ -53,6 +55,22 @@ impl Names {
         if self.perf_maps.len() < MOST && !matches!(self.perf_maps.get(process), Some(Some(_))) {
             self.perf_maps.insert(*process, perf_map(process));
         }
+    }
+
+    /// Reads which file a process executes, while it is there. One that executes another file in
+    /// between has the path of that one here, so whoever uses the path looks for it in the stacks.
+    pub fn read_executable(&mut self, process: &ProcessId) {
+        if self.executables.len() < MOST && !self.executables.contains_key(process) {
+            let path = ProcessHandle::open_same(process)
+                .and_then(|handle| handle.executable())
+                .ok();
+            let path = path.map(|path| String::from_utf8_lossy(&path).into_owned());
+            self.executables.insert(*process, path);
+        }
+    }
+
+    pub fn executable(&self, process: &ProcessId) -> Option<&str> {
+        self.executables.get(process)?.as_deref()
     }
 
     pub fn perf_map(&self, process: &ProcessId) -> Option<&Source> {

@@ -17,7 +17,10 @@ use crate::profile::{
     Executable, ExecutableId, Frame, FrameId, FrameKind, Function, Profile, StringId,
 };
 use crate::python::{Placed, Role, is_internal, is_loop_callee, place};
-use crate::symbols::{Symbol, Symbolizer};
+use crate::symbols::{Identity, Symbol, Symbolizer};
+
+/// Module of the kernel's own functions.
+const KERNEL: &str = "[kernel]";
 
 /// What is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +44,7 @@ pub struct Resolver<'a> {
     internal: HashMap<FrameId, bool>,
     kernel: HashMap<u64, FrameId>,
     files: HashMap<u32, ExecutableId>,
+    modules: HashMap<String, ExecutableId>,
 }
 
 impl<'a> Resolver<'a> {
@@ -63,6 +67,7 @@ impl<'a> Resolver<'a> {
             internal: HashMap::new(),
             kernel: HashMap::new(),
             files: HashMap::new(),
+            modules: HashMap::new(),
         }
     }
 
@@ -163,13 +168,14 @@ impl<'a> Resolver<'a> {
             return Some(found);
         }
         let known = self.executables.get(id)?;
-        let path = profile.string(&known.file.path);
-        let build_id = profile.string("");
-        let found = profile.executable(Executable {
-            path,
-            build_id,
+        let identity = known.file.identity();
+        let found = Executable {
+            path: profile.string(&known.file.path),
+            build_id: profile.string(&identity.build_id),
+            htlhash: profile.string(&identity.htlhash),
             file: known.key,
-        });
+        };
+        let found = profile.executable(found);
         self.files.insert(id, found);
         Some(found)
     }
@@ -286,6 +292,7 @@ impl<'a> Resolver<'a> {
         let executable = profile.executable(Executable {
             path,
             build_id: StringId::EMPTY,
+            htlhash: StringId::EMPTY,
             file: FileId::default(),
         });
         profile.frame(Frame {
@@ -305,12 +312,7 @@ impl<'a> Resolver<'a> {
         let symbol = self.symbolizer.kernel(address);
         let function = symbol.as_ref().map(|symbol| function_of(profile, symbol));
         let module = symbol.and_then(|symbol| symbol.module);
-        let path = profile.string(module.as_deref().unwrap_or("[kernel]"));
-        let executable = profile.executable(Executable {
-            path,
-            build_id: StringId::EMPTY,
-            file: FileId::default(),
-        });
+        let executable = self.kernel_file(profile, module.as_deref().unwrap_or(KERNEL));
         let frame = profile.frame(Frame {
             kind: FrameKind::Kernel,
             function,
@@ -321,6 +323,23 @@ impl<'a> Resolver<'a> {
         });
         self.kernel.insert(address, frame);
         frame
+    }
+
+    /// The kernel or one of its modules.
+    fn kernel_file(&mut self, profile: &mut Profile, name: &str) -> ExecutableId {
+        if let Some(&known) = self.modules.get(name) {
+            return known;
+        }
+        let identity = Identity::of_kernel((name != KERNEL).then_some(name));
+        let executable = Executable {
+            path: profile.string(name),
+            build_id: profile.string(&identity.build_id),
+            htlhash: StringId::EMPTY,
+            file: FileId::default(),
+        };
+        let executable = profile.executable(executable);
+        self.modules.insert(name.to_owned(), executable);
+        executable
     }
 
     fn python_frame(

@@ -168,7 +168,7 @@ pub fn svma(segments: &[Segment], offset: u64) -> Option<u64> {
 }
 
 /// The build id among the notes of a section.
-fn build_id(mut notes: &[u8]) -> Option<Vec<u8>> {
+pub fn build_id(mut notes: &[u8]) -> Option<Vec<u8>> {
     while notes.len() >= 12 {
         let name_size = number::<4>(notes, 0) as usize;
         let size = number::<4>(notes, 4) as usize;

@@ -18,6 +18,7 @@ mod dwarf;
 mod elf;
 mod error;
 mod gopclntab;
+mod identity;
 mod kernel;
 mod native;
 pub mod perf_map;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 pub use demangle::demangle;
 pub use error::SymbolError;
+pub use identity::Identity;
 pub use kernel::KernelSymbols;
 pub use source::{ExecutableFile, Source};
 pub use symbolizer::{Problem, Symbolizer};

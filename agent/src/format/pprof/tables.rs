@@ -66,11 +66,9 @@ impl Tables {
         let system_name = function.map_or("", |function| &profile[function.system_name]);
         let key = (
             self.string(&name),
-            self.string(if system_name.is_empty() {
-                &name
-            } else {
-                system_name
-            }),
+            // None where it is no other: pprof takes equal names for ones to be demangled, and cuts
+            // `<module>` and all else in brackets off.
+            self.string(if system_name == name { "" } else { system_name }),
             self.string(function.map_or("", |function| &profile[function.file])),
             function
                 .and_then(|function| function.first_line)
@@ -167,7 +165,7 @@ impl Tables {
     pub fn note(&mut self, text: &str) -> u64 {
         let name = self.string(text);
         let line = vec![Line {
-            function_id: self.function_of((name, name, 0, 0)),
+            function_id: self.function_of((name, 0, 0, 0)),
             line: 0,
         }];
         let next = self.locations.len() as u64 + 1;

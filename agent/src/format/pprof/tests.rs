@@ -232,6 +232,7 @@ fn files_say_what_is_known_of_them_and_the_main_one_is_first() {
     let main = profile.executable(Executable {
         path,
         build_id,
+        htlhash: crate::profile::StringId::EMPTY,
         file: Default::default(),
     });
     let process = profile.samples().next().unwrap().0.process;
@@ -249,6 +250,19 @@ fn files_say_what_is_known_of_them_and_the_main_one_is_first() {
 }
 
 #[test]
+fn a_system_name_is_another_name() {
+    let profile = stacks(&[(&["<module>"], 1), (&["~inlined"], 1)]);
+    let message = decoded(&profile, &Options::default());
+    let names = message.function.iter().map(|function| {
+        let (name, system_name) = (function.name, function.system_name);
+        (message.text(name), message.text(system_name))
+    });
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    assert_eq!(names, [("<module>", ""), ("inlined", "~inlined")]);
+}
+
+#[test]
 fn modules_of_the_kernel_are_no_files() {
     let mut profile = stacks(&[(&["f"], 1)]);
     let name = profile.string("ext4_sync");
@@ -262,6 +276,7 @@ fn modules_of_the_kernel_are_no_files() {
     let executable = Executable {
         path,
         build_id: crate::profile::StringId::EMPTY,
+        htlhash: crate::profile::StringId::EMPTY,
         file: Default::default(),
     };
     let frame = Frame {
