@@ -160,4 +160,6 @@ pub enum FormatArg {
     Speedscope,
     /// For profiler.firefox.com (.firefox.json).
     Firefox,
+    /// OpenTelemetry's profiles, as an OTLP receiver takes them (.otlp).
+    Otlp,
 }

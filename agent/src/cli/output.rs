@@ -19,6 +19,7 @@ const EXTENSIONS: &[(&str, FormatArg)] = &[
     (".pprof", FormatArg::Pprof),
     (".speedscope.json", FormatArg::Speedscope),
     (".firefox.json", FormatArg::Firefox),
+    (".otlp", FormatArg::Otlp),
 ];
 
 /// One result.
@@ -64,7 +65,7 @@ impl FormatArg {
     fn is_binary(self) -> bool {
         match self {
             Self::Flamegraph | Self::Folded | Self::Speedscope | Self::Firefox => false,
-            Self::Pprof => true,
+            Self::Pprof | Self::Otlp => true,
         }
     }
 
@@ -72,14 +73,15 @@ impl FormatArg {
     pub fn has_times(self) -> bool {
         match self {
             Self::Flamegraph | Self::Folded | Self::Pprof => false,
+            Self::Speedscope | Self::Firefox | Self::Otlp => true,
         }
     }
 
     /// Whether it says which file each process executes.
     pub fn has_executables(self) -> bool {
         match self {
-            Self::Flamegraph | Self::Folded => false,
-            Self::Pprof => true,
+            Self::Flamegraph | Self::Folded | Self::Speedscope => false,
+            Self::Pprof | Self::Firefox | Self::Otlp => true,
         }
     }
 
@@ -91,6 +93,7 @@ impl FormatArg {
             Self::Pprof => "pprof",
             Self::Speedscope => "speedscope",
             Self::Firefox => "firefox",
+            Self::Otlp => "otlp",
         }
     }
 
@@ -102,6 +105,10 @@ impl FormatArg {
             Self::Pprof => format!("go tool pprof -http=: {file}"),
             Self::Speedscope => "open it in https://speedscope.app".to_owned(),
             Self::Firefox => "open it in https://profiler.firefox.com".to_owned(),
+            Self::Otlp => format!(
+                "curl -H 'Content-Type: application/x-protobuf' --data-binary @{file} \
+                 http://localhost:4318/v1development/profiles"
+            ),
         }
     }
 
@@ -112,6 +119,7 @@ impl FormatArg {
             Self::Pprof => "profile.pb.gz",
             Self::Speedscope => "profile.speedscope.json",
             Self::Firefox => "profile.firefox.json",
+            Self::Otlp => "profile.otlp",
         }
     }
 }
@@ -221,6 +229,7 @@ fn render(
         FormatArg::Pprof => format::pprof(profile, options),
         FormatArg::Speedscope => format::speedscope(profile, options),
         FormatArg::Firefox => format::firefox(profile, options),
+        FormatArg::Otlp => format::otlp(profile, options),
     }
 }
 

@@ -10,6 +10,7 @@ mod flamegraph;
 mod folded;
 mod label;
 mod numbered;
+mod otlp;
 mod palette;
 mod places;
 mod pprof;
@@ -21,6 +22,7 @@ pub use firefox::firefox;
 pub use flamegraph::flamegraph;
 pub use folded::folded;
 pub use label::plain;
+pub use otlp::otlp;
 pub use pprof::pprof;
 pub use speedscope::speedscope;
 
@@ -52,7 +54,7 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     #[error(
-        "The profile has no samples, so there is nothing to draw: the target did not use the CPU. \
+        "The profile has no samples, so there is nothing to show: the target did not use the CPU. \
          Record for longer, or while it works."
     )]
     Empty,

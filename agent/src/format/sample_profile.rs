@@ -135,6 +135,77 @@ pub fn timed() -> Profile {
     maker.profile
 }
 
+/// Copies the samples of a profile into another one, whose files may differ: one record a sample,
+/// spread over the time that it covers.
+pub fn copy(from: &Profile, to: &mut Profile, identify: impl Fn(&mut Profile, &mut Executable)) {
+    let mut samples: Vec<_> = from.samples().collect();
+    samples.sort_by_key(|(key, _)| **key);
+    for (key, totals) in samples {
+        let frames: Vec<_> = from.frames_of(key.stack).to_vec();
+        let frames: Vec<_> = frames
+            .iter()
+            .map(|id| {
+                let frame = from[*id];
+                let function = frame.function.map(|function| {
+                    let function = from[function];
+                    let function = Function {
+                        name: to.string(&from[function.name]),
+                        system_name: to.string(&from[function.system_name]),
+                        file: to.string(&from[function.file]),
+                        ..function
+                    };
+                    to.function(function)
+                });
+                let executable = frame.executable.map(|executable| {
+                    let mut executable = from[executable];
+                    executable.path = to.string(&from[executable.path]);
+                    identify(to, &mut executable);
+                    to.executable(executable)
+                });
+                to.frame(Frame {
+                    function,
+                    executable,
+                    ..frame
+                })
+            })
+            .collect();
+        let (process, thread, event) = (&from[key.process], &from[key.thread], &from[key.event]);
+        let name = to.string(&from[process.name]);
+        let process = to.process(process.id);
+        to.process_mut(process).name = name;
+        let name = to.string(&from[thread.name]);
+        let thread = to.thread(process, thread.tid);
+        to.thread_mut(thread).name = name;
+        let value = ValueType {
+            name: to.string(&from[event.value.name]),
+            unit: to.string(&from[event.value.unit]),
+        };
+        let event = Event {
+            name: to.string(&from[event.name]),
+            value,
+            period: event.period.map(|period| Period {
+                of: value,
+                ..period
+            }),
+        };
+        let key = SampleKey {
+            stack: to.stack(&frames),
+            process,
+            thread,
+            event: to.event(event),
+            ..*key
+        };
+        for sample in 0..totals.weight {
+            let measured = Measurement {
+                time: to.span.start + sample,
+                value: totals.value / totals.weight,
+                weight: 1,
+            };
+            to.add(key, measured);
+        }
+    }
+}
+
 /// A Python server with native and kernel work, and a C++ program.
 pub fn profile() -> Profile {
     let mut maker = Maker::new();

@@ -27,7 +27,7 @@ pub use index::{
     ThreadIndex,
 };
 pub use origin::{Attribute, Context, Event, Link, Period, Process, Thread, Value, ValueType};
-pub use sample::{Measurement, Moment, SampleKey, Totals};
+pub use sample::{Measurement, Moment, SampleKey, Totals, UNKNOWN_CPU};
 pub use table::Table;
 pub use time::{Clock, Span};
 

@@ -2,6 +2,9 @@
 
 use super::index::{ContextId, EventId, ProcessIndex, StackId, ThreadIndex};
 
+/// For samples whose CPU is not known.
+pub const UNKNOWN_CPU: u32 = u32::MAX;
+
 /// Samples with the same key are one entry of the profile; nothing else is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleKey {
@@ -9,6 +12,7 @@ pub struct SampleKey {
     pub context: ContextId,
     pub process: ProcessIndex,
     pub thread: ThreadIndex,
+    /// Or [`UNKNOWN_CPU`].
     pub cpu: u32,
     pub event: EventId,
 }

@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use prost::Message as _;
 
 use crate::profile::{
-    Context, ContextId, EventId, Index as _, Process, ProcessIndex, Profile, SampleKey,
+    Context, ContextId, EventId, Index as _, Process, ProcessIndex, Profile, SampleKey, StringId,
     ThreadIndex, Value,
 };
 
@@ -148,12 +148,18 @@ fn labels(
     tables: &mut Tables,
 ) -> Vec<Label> {
     let (process, thread) = (&profile[process], &profile[thread]);
-    let mut labels = vec![
-        number(tables, "pid", i64::from(process.id.pid)),
-        text(tables, "comm", &profile[process.name]),
-        number(tables, "tid", i64::from(thread.tid)),
-        text(tables, "thread", &profile[thread.name]),
-    ];
+    let mut labels = Vec::new();
+    for (id, id_key, name, name_key) in [
+        (process.id.pid, "pid", process.name, "comm"),
+        (thread.tid, "tid", thread.name, "thread"),
+    ] {
+        if id != 0 {
+            labels.push(number(tables, id_key, id.into()));
+        }
+        if name != StringId::EMPTY {
+            labels.push(text(tables, name_key, &profile[name]));
+        }
+    }
     if let Some(link) = &context.link {
         labels.push(text(tables, "trace_id", &hex(&link.trace_id)));
         labels.push(text(tables, "span_id", &hex(&link.span_id)));
