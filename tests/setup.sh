@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings a Debian 12 machine everything that the tests need besides the Rust toolchain: packages, a Debian sid root file
-# system with newer CPythons, a container image of it, and older kernels for QEMU.
+# system with newer CPythons, a container image of it, older kernels for QEMU, and the programs that read our formats.
 #
-#   sudo tests/setup.sh            # a few minutes on a new machine, about a second when all is there
+#   sudo tests/setup.sh            # ten minutes on a new machine, about a second when all is there
 #
 # One thing that can't be had never stops the rest. Each line says what came of one need:
 #   got: NAME WHERE-OR-VERSION
@@ -17,6 +17,9 @@
 #   kernels/5.10/vmlinuz      Debian's cloud kernels, with `version` and `config` beside them
 #   kernels/6.12/vmlinuz
 #   py-spy/                   virtual environment with py-spy
+#   bin/pprof                 Go's `go tool pprof`
+#   bin/otelcol               an OpenTelemetry Collector: OTLP in, a file of JSON out
+#   speedscope/               npm's package of speedscope; tests open it in Chromium
 #   log/                      output of the commands behind each `missing:` line
 set -uo pipefail
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -30,9 +33,16 @@ readonly PACKAGES=(
     debootstrap docker.io runc          # other user lands, containers
     qemu-system-x86 busybox-static cpio # other kernels
     python3-venv                        # for py-spy
+    chromium                            # shows speedscope
 )
 # Sid's interpreters, best set first: a set that can't be had whole is followed by the next.
 readonly SID_PYTHONS=("python3.13 python3.14 python3.15" "python3.13 python3.14" "python3.13")
+
+# Readers of our formats. The Collector's own version decides which version of the profiles protocol it takes.
+readonly SPEEDSCOPE=1.25.0
+readonly COLLECTOR=0.159.0
+readonly COLLECTOR_PROVIDERS=1.65.0 # its configuration library, numbered apart
+readonly GO=1.26.8                  # oldest series that builds that Collector
 
 n_got=0
 n_missing=0
@@ -267,6 +277,87 @@ install_py_spy() {
     fi
 }
 
+# ---------------------------------------------------------------------------------------------------- readers of formats
+
+install_speedscope() {
+    local log=$LOGS/speedscope.log work
+    if [ "$(cat "$CACHE/speedscope/version" 2>/dev/null)" != "$SPEEDSCOPE" ]; then
+        work=$(mktemp -d)
+        {
+            # Some machines have an npm of another origin, which Debian's package would push out.
+            command -v npm || env RUNLEVEL=1 apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 install npm
+            (cd "$work" && npm pack --silent "speedscope@$SPEEDSCOPE" && tar -xzf speedscope-*.tgz) &&
+                rm -rf "$CACHE/speedscope" && mv "$work/package" "$CACHE/speedscope" &&
+                echo "$SPEEDSCOPE" >"$CACHE/speedscope/version"
+        } >"$log" 2>&1 </dev/null
+        rm -rf "$work"
+    fi
+    if [ "$(cat "$CACHE/speedscope/version" 2>/dev/null)" = "$SPEEDSCOPE" ]; then
+        got speedscope "$SPEEDSCOPE $CACHE/speedscope/dist/release/index.html"
+    else
+        missing speedscope "$(cause "$log")"
+    fi
+}
+
+# find_go FOLDER: prints the path of a Go that is new enough. An older one, such as Debian's, can fetch it: Go publishes
+# its toolchains as a module, whose programs lack their execute bits and whose own go.mod files have other names.
+find_go() {
+    local go=go root
+    command -v go >/dev/null ||
+        env RUNLEVEL=1 apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 install golang-go >&2
+    if printf '%s\n' "go$GO" "$(GOTOOLCHAIN=local $go env GOVERSION)" | sort -V -C; then
+        command -v go
+        return
+    fi
+    # A folder without a go.mod, since some versions look at one first.
+    root=$(cd "$1" && GOTOOLCHAIN=local $go mod download -json "golang.org/toolchain@v0.0.1-go$GO.linux-amd64" |
+        sed -n 's/^\t"Dir": "\(.*\)",\?$/\1/p')
+    [ -n "$root" ] && chmod -R u+w "$root" && chmod +x "$root"/bin/* "$root"/pkg/tool/*/* &&
+        mv "$root/src/_go.mod" "$root/src/go.mod" && mv "$root/src/cmd/_go.mod" "$root/src/cmd/go.mod" &&
+        echo "$root/bin/go"
+}
+
+# Both programs are built, and what they are built from goes again: a gigabyte.
+build_go_programs() {
+    local log=$LOGS/go.log work go
+    if ! [ -x "$CACHE/bin/pprof" ] || ! "$CACHE/bin/otelcol" --version 2>/dev/null | grep -qF "$COLLECTOR"; then
+        work=$(mktemp -d -p "$CACHE")
+        mkdir -p "$CACHE/bin" "$work/src"
+        cat >"$work/manifest.yaml" <<-YAML
+	dist: {name: otelcol, version: $COLLECTOR, output_path: $work/otelcol}
+	receivers:
+	  - gomod: go.opentelemetry.io/collector/receiver/otlpreceiver v$COLLECTOR
+	exporters:
+	  - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter v$COLLECTOR
+	providers:
+	  - gomod: go.opentelemetry.io/collector/confmap/provider/envprovider v$COLLECTOR_PROVIDERS
+	  - gomod: go.opentelemetry.io/collector/confmap/provider/fileprovider v$COLLECTOR_PROVIDERS
+	YAML
+        (
+            export GOPATH=$work/go GOCACHE=$work/cache GOFLAGS=-modcacherw
+            go=$(find_go "$work/src") || exit
+            # The first is what `go tool pprof` runs; from Go 1.25 on it comes as source only.
+            export GOTOOLCHAIN=local PATH=${go%/*}:$PATH CGO_ENABLED=0
+            cd "$work/src" || exit
+            "$go" build -o "$CACHE/bin/pprof" cmd/pprof
+            "$go" install "go.opentelemetry.io/collector/cmd/builder@v$COLLECTOR" &&
+                "$GOPATH/bin/builder" --config "$work/manifest.yaml" &&
+                mv "$work/otelcol/otelcol" "$CACHE/bin/otelcol"
+        ) >"$log" 2>&1 </dev/null
+        rm -rf "$work"
+    fi
+    if [ -x "$CACHE/bin/pprof" ]; then
+        got pprof "$CACHE/bin/pprof"
+    else
+        missing pprof "$(cause "$log")"
+    fi
+    if [ -x "$CACHE/bin/otelcol" ]; then
+        got otelcol "$COLLECTOR $CACHE/bin/otelcol"
+    else
+        missing otelcol "$(cause "$log")"
+    fi
+}
+
 main() {
     if [ "$(id -u)" -ne 0 ]; then
         echo "tests/setup.sh installs packages and makes a root file system: run it as root." >&2
@@ -285,6 +376,8 @@ main() {
     import_image
     list_pyenv
     install_py_spy
+    install_speedscope
+    build_go_programs
     echo "setup: $n_got there, $n_missing missing"
 }
 

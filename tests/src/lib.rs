@@ -20,6 +20,7 @@ pub mod lines;
 pub mod machine;
 pub mod names;
 pub mod orders;
+pub mod readers;
 pub mod roots;
 pub mod shares;
 pub mod stats;

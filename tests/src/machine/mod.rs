@@ -5,6 +5,7 @@ pub mod compile;
 pub mod container;
 pub mod interpreters;
 pub mod pyspy;
+pub mod readers;
 pub mod rights;
 pub mod strata;
 pub mod target;

@@ -8,6 +8,7 @@ mod again;
 mod cell;
 mod doctor;
 mod filters;
+mod formats;
 mod identity;
 mod native;
 mod output;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     cells.extend(places::cells(&world));
     cells.extend(output::cells(&world));
     cells.extend(doctor::cells(&world));
+    cells.extend(formats::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()

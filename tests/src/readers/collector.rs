@@ -1,0 +1,215 @@
+//! What an OpenTelemetry Collector writes of the profiles that it took: OTLP as JSON, a message a line.
+
+use serde::{Deserialize, Deserializer};
+
+use super::Counts;
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Message {
+    resource_profiles: Vec<ResourceProfiles>,
+    dictionary: Dictionary,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ResourceProfiles {
+    resource: Resource,
+    scope_profiles: Vec<ScopeProfiles>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resource {
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Attribute {
+    key: String,
+    value: serde_json::Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ScopeProfiles {
+    profiles: Vec<Profile>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Profile {
+    samples: Vec<Sample>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Sample {
+    stack_index: usize,
+    values: Vec<Number>,
+    timestamps_unix_nano: Vec<Number>,
+}
+
+/// Members of the tables are left out where they are 0, so each has a default.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Dictionary {
+    mapping_table: Vec<Mapping>,
+    location_table: Vec<Location>,
+    function_table: Vec<Function>,
+    string_table: Vec<String>,
+    stack_table: Vec<Stack>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Mapping {
+    filename_strindex: usize,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Location {
+    mapping_index: usize,
+    address: Number,
+    lines: Vec<Line>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Line {
+    function_index: usize,
+    line: Number,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Function {
+    name_strindex: usize,
+    filename_strindex: usize,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Stack {
+    location_indices: Vec<usize>,
+}
+
+/// A number of 64 bits, which JSON has as a text.
+#[derive(Clone, Copy, Default)]
+struct Number(u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Text(String),
+            Number(u64),
+        }
+        match Either::deserialize(from)? {
+            Either::Number(number) => Ok(Self(number)),
+            Either::Text(text) => text.parse().map(Self).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// The stacks of all messages, below their pids, each frame with its line as `--lines` shows it.
+pub fn stacks(text: &str) -> Result<Counts, String> {
+    let mut counts = Counts::new();
+    for line in text.lines() {
+        let message: Message =
+            serde_json::from_str(line).map_err(|error| format!("not a message: {error}"))?;
+        for resource in &message.resource_profiles {
+            let pid = pid(&resource.resource).ok_or("a resource has no process.pid")?;
+            let scopes = resource.scope_profiles.iter();
+            for sample in scopes
+                .flat_map(|scope| &scope.profiles)
+                .flat_map(|it| &it.samples)
+            {
+                let stack = stack(&message.dictionary, sample.stack_index)
+                    .ok_or("an index of the dictionary is out of its range")?;
+                // Each sample says when it was taken, or there is one number for all of them.
+                let count = match sample.values.as_slice() {
+                    [] => sample.timestamps_unix_nano.len() as u64,
+                    values => values.iter().map(|value| value.0).sum(),
+                };
+                *counts.entry(format!("{pid};{stack}")).or_default() += count;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+fn pid(resource: &Resource) -> Option<&str> {
+    let pid = resource
+        .attributes
+        .iter()
+        .find(|it| it.key == "process.pid")?;
+    pid.value["intValue"].as_str()
+}
+
+fn stack(dictionary: &Dictionary, index: usize) -> Option<String> {
+    let mut frames = Vec::new();
+    // The innermost comes first, in the stack and in each location.
+    for location in dictionary
+        .stack_table
+        .get(index)?
+        .location_indices
+        .iter()
+        .rev()
+    {
+        let location = dictionary.location_table.get(*location)?;
+        for line in location.lines.iter().rev() {
+            let function = dictionary.function_table.get(line.function_index)?;
+            let name = dictionary.string_table.get(function.name_strindex)?;
+            let file = dictionary.string_table.get(function.filename_strindex)?;
+            frames.push(match (file.as_str(), line.line.0) {
+                ("", _) => name.clone(),
+                (file, 0) => format!("{name} ({file})"),
+                (file, line) => format!("{name} ({file}:{line})"),
+            });
+        }
+        if location.lines.is_empty() {
+            let mapping = dictionary.mapping_table.get(location.mapping_index)?;
+            let path = dictionary.string_table.get(mapping.filename_strindex)?;
+            let name = path.rsplit('/').next().unwrap_or_default();
+            frames.push(format!("{name}+{:#x}", location.address.0));
+        }
+    }
+    Some(frames.join(";"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: &str = r#"{"resourceProfiles":[{"resource":{"attributes":[{"key":"process.pid","value":{"intValue":"12"}}]},
+        "scopeProfiles":[{"profiles":[{"samples":[{"stackIndex":1,"values":["3"]},
+        {"stackIndex":1,"timestampsUnixNano":["5","6"]}]}]}]}],"dictionary":{"mappingTable":[{},{"filenameStrindex":4}],
+        "locationTable":[{},{"lines":[{"functionIndex":1,"line":"7"},{"functionIndex":2}]},{"mappingIndex":1,"address":"31"}],
+        "functionTable":[{},{"nameStrindex":1,"filenameStrindex":2},{"nameStrindex":3}],
+        "stringTable":["","f","a.py","main","/lib/x.so"],"stackTable":[{},{"locationIndices":[1,2]}]}}"#;
+
+    #[test]
+    fn stacks_are_put_together() {
+        let one = MESSAGE.replace('\n', "");
+        let expected = [("12;x.so+0x1f;main;f (a.py:7)".to_owned(), 5)];
+        assert_eq!(stacks(&one), Ok(Counts::from(expected)));
+    }
+
+    #[test]
+    fn indices_out_of_range_are_told() {
+        let one = MESSAGE.replace('\n', "");
+        for (right, wrong) in [
+            (r#""stackIndex":1"#, r#""stackIndex":2"#),
+            (r#""functionIndex":2"#, r#""functionIndex":3"#),
+            (r#"[1,2]"#, r#"[1,3]"#),
+            (r#""nameStrindex":3"#, r#""nameStrindex":5"#),
+            ("process.pid", "process.id"),
+        ] {
+            assert!(stacks(&one.replace(right, wrong)).is_err(), "{wrong}");
+        }
+    }
+}
