@@ -1,5 +1,6 @@
 //! Chores of this repository, run as `cargo xtask <chore>`. Each chore is a module with an `Args` and a `run`.
 
+mod bench;
 mod check;
 mod ebpf;
 mod process;
@@ -28,6 +29,8 @@ enum Chore {
     Check(check::Args),
     /// Boot an older kernel under QEMU and prove that strata does its work there.
     Vm(vm::Args),
+    /// Measure what Strata costs, and what other profilers cost.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Chore::Ebpf(args) => ebpf::run(&repository, &args),
         Chore::Check(args) => check::run(&repository, &args),
         Chore::Vm(args) => vm::run(&repository, &args),
+        Chore::Bench(args) => bench::run(&repository, &args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@
 //! than the machine.
 
 mod build;
+pub use build::strata as build_strata;
 mod console;
 mod cpio;
 mod folded;
