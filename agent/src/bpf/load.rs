@@ -259,12 +259,6 @@ impl Loaded {
         self.write_control()
     }
 
-    /// Pauses or resumes sampling; entries are counted all the same.
-    pub fn pause(&mut self, paused: bool) -> Result<(), LoadError> {
-        self.control_value.paused = paused as u32;
-        self.write_control()
-    }
-
     fn write_control(&mut self) -> Result<(), LoadError> {
         self.control
             .set(0, Plain(self.control_value), 0)

@@ -27,8 +27,8 @@ impl Session {
         };
         profile.clock = self.clock;
         profile.span = Span {
-            start: self.started,
-            end: self.ended,
+            start: self.clocks.started,
+            end: self.clocks.ended,
         };
         let mut statistics = self.statistics();
 
@@ -94,7 +94,7 @@ impl Session {
     fn due_runs(&self) -> Option<u64> {
         match self.config.event {
             Event::CpuClock => {
-                let runs = u128::from(self.sampled) * u128::from(self.config.rate);
+                let runs = u128::from(self.clocks.sampled) * u128::from(self.config.rate);
                 u64::try_from(runs / 1_000_000_000).ok()
             }
             // A CPU that has nothing to do has no cycles.
@@ -128,17 +128,24 @@ impl Session {
     fn statistics(&self) -> Statistics {
         let get = |counter| self.counters.get(counter);
         let mut statistics = Statistics {
+            started_ns: self.clocks.started,
+            ended_ns: self.clocks.ended,
+            paused_ns: self.clocks.paused,
             runs: get(Counter::Entries),
             due: self.due_runs(),
-            cpus: self.cpus,
+            cpus: self.clocks.cpus,
             ..Statistics::default()
         };
         for (process, entries) in self.counters.entries() {
-            let tally = self.tallies.0.get(&process).cloned().unwrap_or_default();
+            let counted = self.tallies.get(&process);
             statistics.processes.push(ProcessTally {
                 pid: process.pid,
                 name: self.names.process(&process).to_owned(),
-                tally: Tally { entries, ..tally },
+                first_sample_ns: counted.first,
+                tally: Tally {
+                    entries,
+                    ..counted.tally
+                },
             });
         }
         statistics.processes.sort_by(|a, b| {
@@ -149,7 +156,7 @@ impl Session {
         });
         let total = &mut statistics.total;
         total.entries = get(Counter::Accepted);
-        for tally in self.tallies.0.values() {
+        for tally in self.tallies.all() {
             total.samples += tally.samples;
             total.whole += tally.whole;
             for (name, count) in &tally.cut {
@@ -183,7 +190,6 @@ impl Session {
             Counter::Own,
             Counter::OtherProcess,
             Counter::OtherCgroup,
-            Counter::Paused,
         ] {
             statistics
                 .left_out

@@ -1,6 +1,7 @@
 //! A recording: takes the kernel side's records, reads the files that they speak of, and makes a
 //! profile of them at the end. Where the rooms below meet.
 
+mod clocks;
 mod codes;
 mod config;
 mod deferred;
@@ -37,18 +38,19 @@ use crate::bpf::decode::{Record, decode};
 use crate::bpf::identify::Identifier;
 use crate::bpf::ring::Ring;
 use crate::bpf::table::Table;
-use crate::bpf::{Link, Loaded, Options, cpus};
+use crate::bpf::{Loaded, Options, cpus};
 use crate::process::file_id::Wanted;
 use crate::process::{ProcessHandle, list};
 use crate::profile::{Clock, Measurement};
 
+use clocks::Clocks;
 use codes::Codes;
 pub use config::{Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
 use loader::{AskError, Loader};
-use machine::{clock, monotonic, seed, vdso};
+use machine::{clock, seed, vdso};
 use moments::Moments;
 use names::Names;
 pub use resolve::View;
@@ -98,19 +100,12 @@ pub struct Session {
     samples: HashMap<Key, Count>,
     moments: Moments,
     tallies: Tallies,
-    /// CPUs that are sampled, and since when (ns of `CLOCK_MONOTONIC`).
-    attached: HashMap<u32, (Link, u64)>,
-    /// How long CPUs were sampled that are no more, in ns.
-    sampled: u64,
-    /// CPUs at the end.
-    cpus: u64,
+    clocks: Clocks,
     /// Processes that were asked for their interpreter.
     looked: HashSet<ProcessId>,
     /// When the first sample without a body was seen.
     bodies_missing: Option<Instant>,
     clock: Clock,
-    started: u64,
-    ended: u64,
     undecoded: u64,
     dropped: u64,
     failures: HashMap<&'static str, u64>,
@@ -153,14 +148,10 @@ impl Session {
             samples: HashMap::new(),
             moments: Moments::new(config.times),
             tallies: Tallies::default(),
-            attached: HashMap::new(),
-            sampled: 0,
-            cpus: 0,
+            clocks: Clocks::new(config.event, config.rate),
             looked: HashSet::new(),
             bodies_missing: None,
             clock: clock(),
-            started: monotonic(),
-            ended: 0,
             undecoded: 0,
             dropped: 0,
             failures: HashMap::new(),
@@ -249,43 +240,24 @@ impl Session {
         Ok(self.loaded.follow_forks()?)
     }
 
-    /// Leaves out, and counts, whatever comes until it is resumed.
+    /// A paused recording costs nothing.
     pub fn pause(&mut self, paused: bool) -> Result<(), SessionError> {
-        Ok(self.loaded.pause(paused)?)
+        Ok(if paused {
+            self.clocks.pause(&mut self.loaded)
+        } else {
+            self.clocks.resume(&mut self.loaded)
+        }?)
     }
 
     /// Begins to sample.
     pub fn start(&mut self) -> Result<(), SessionError> {
-        self.started = monotonic();
         self.clock = clock();
-        self.follow_cpus()
+        Ok(self.clocks.start(&mut self.loaded)?)
     }
 
     /// Samples CPUs that came online, and forgets those that went.
     pub fn follow_cpus(&mut self) -> Result<(), SessionError> {
-        let online = cpus::online();
-        let gone: Vec<u32> = self
-            .attached
-            .keys()
-            .filter(|cpu| !online.contains(cpu))
-            .copied()
-            .collect();
-        for cpu in gone {
-            if let Some((link, since)) = self.attached.remove(&cpu) {
-                self.sampled += monotonic().saturating_sub(since);
-                // Its event went with the CPU.
-                let _ = self.loaded.detach(link);
-            }
-        }
-        for cpu in online {
-            if !self.attached.contains_key(&cpu) {
-                let link = self
-                    .loaded
-                    .attach(cpu, self.config.event, self.config.rate)?;
-                self.attached.insert(cpu, (link, monotonic()));
-            }
-        }
-        Ok(())
+        Ok(self.clocks.follow_cpus(&mut self.loaded)?)
     }
 
     /// Takes what waits in the ring buffer, and does what became due.
@@ -331,12 +303,7 @@ impl Session {
 
     /// Stops sampling and takes what is left.
     pub fn stop(&mut self) -> Result<(), SessionError> {
-        self.cpus = self.attached.len() as u64;
-        for (_, (link, since)) in self.attached.drain() {
-            self.sampled += monotonic().saturating_sub(since);
-            self.loaded.detach(link)?;
-        }
-        self.ended = monotonic();
+        self.clocks.stop(&mut self.loaded)?;
         self.drain()?;
         for _ in 0..100 {
             while let Some(described) = self.loader.wait() {
@@ -421,7 +388,7 @@ impl Session {
 
     fn take_sample(&mut self, sample: &Sample) {
         let weight = u64::from(sample.weight);
-        self.tallies.add(sample.process, &sample.shape, weight);
+        self.tallies.add(sample, weight);
         let key = Key {
             stack: sample.stack,
             context: sample.context,

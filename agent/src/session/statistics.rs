@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use agent_common::cut::{NativeEnd, PythonEnd};
 use agent_common::process::ProcessId;
+use agent_common::record::Sample;
 use agent_common::stack::StackShape;
 use serde::Serialize;
 
@@ -47,6 +48,8 @@ impl Tally {
 pub struct ProcessTally {
     pub pid: u32,
     pub name: String,
+    /// Time of the first sample, as the fields of [`Statistics`] count it.
+    pub first_sample_ns: Option<u64>,
     #[serde(flatten)]
     pub tally: Tally,
 }
@@ -56,11 +59,16 @@ pub struct ProcessTally {
 pub struct Statistics {
     #[serde(flatten)]
     pub total: Tally,
+    /// Nanoseconds of the machine's monotonic clock: when sampling began and when it ended.
+    pub started_ns: u64,
+    pub ended_ns: u64,
+    /// Nanoseconds in between in which the recording was paused.
+    pub paused_ns: u64,
     /// Runs of the eBPF program, whoever was running.
     pub runs: u64,
     /// Runs that were due: rate × time × CPUs. None for events that are not taken by time.
     pub due: Option<u64>,
-    /// CPUs that were sampled at the end.
+    /// Most CPUs that were sampled at once.
     pub cpus: u64,
     /// Frames of all samples, and those without a name.
     pub frames: u64,
@@ -78,10 +86,29 @@ pub struct Statistics {
 
 /// Tallies by process while samples come.
 #[derive(Default)]
-pub struct Tallies(pub HashMap<ProcessId, Tally>);
+pub struct Tallies(HashMap<ProcessId, Counted>);
+
+/// What came of one process so far.
+#[derive(Clone, Default)]
+pub struct Counted {
+    pub tally: Tally,
+    /// Time of its first sample; those that were unwound later come late.
+    pub first: Option<u64>,
+}
 
 impl Tallies {
-    pub fn add(&mut self, process: ProcessId, shape: &StackShape, weight: u64) {
-        self.0.entry(process).or_default().add(shape, weight);
+    pub fn add(&mut self, sample: &Sample, weight: u64) {
+        let counted = self.0.entry(sample.process).or_default();
+        counted.tally.add(&sample.shape, weight);
+        let first = counted.first.get_or_insert(sample.time);
+        *first = sample.time.min(*first);
+    }
+
+    pub fn get(&self, process: &ProcessId) -> Counted {
+        self.0.get(process).cloned().unwrap_or_default()
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Tally> {
+        self.0.values().map(|counted| &counted.tally)
     }
 }

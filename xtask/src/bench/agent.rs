@@ -69,7 +69,9 @@ impl Agent {
             // A link since Linux 5.15, before that the event itself.
             .any(|target| {
                 let target = target.to_string_lossy();
-                target.contains("perf_event") || target.contains("bpf_link") || target.contains("bpf-link")
+                target.contains("perf_event")
+                    || target.contains("bpf_link")
+                    || target.contains("bpf-link")
             })
     }
 
@@ -98,7 +100,10 @@ impl Agent {
 
     fn said(&self) -> String {
         let log = self.stats.with_file_name("strata.log");
-        fs::read_to_string(log).unwrap_or_default().trim().to_owned()
+        fs::read_to_string(log)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     }
 }
 

@@ -54,7 +54,11 @@ impl Machine {
 
 impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = if self.virtual_machine { "virtual" } else { "real" };
+        let kind = if self.virtual_machine {
+            "virtual"
+        } else {
+            "real"
+        };
         write!(
             f,
             "{}, {} cores ({kind} machine), {} GiB, Linux {}, {}, load {}",

@@ -98,7 +98,9 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
         bail!("nothing is called {name}; `cargo xtask bench --list` says what there is");
     }
     let strata = match &args.strata {
-        Some(path) => path.canonicalize().with_context(|| format!("{} is not there", path.display()))?,
+        Some(path) => path
+            .canonicalize()
+            .with_context(|| format!("{} is not there", path.display()))?,
         None => crate::vm::build_strata(repository)?,
     };
     let bench = Bench {

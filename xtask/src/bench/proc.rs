@@ -71,7 +71,8 @@ const RUN_TIMES: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
 impl RunTimes {
     pub fn enable() -> Result<Self> {
-        let before = fs::read_to_string(RUN_TIMES).context("this kernel has no bpf_stats_enabled")?;
+        let before =
+            fs::read_to_string(RUN_TIMES).context("this kernel has no bpf_stats_enabled")?;
         fs::write(RUN_TIMES, "1").context("kernel.bpf_stats_enabled takes root to be set")?;
         Ok(Self { before })
     }

@@ -56,7 +56,12 @@ pub fn run(bench: &Bench) -> Result<Vec<Figure>> {
 /// Nanoseconds of a run of somebody who was not meant.
 fn left_out(bench: &Bench, rate: u32) -> Result<f64> {
     let sleeper = Running::start(quiet("sleep").arg("600"), Place::Aside)?;
-    let mut agent = Agent::start(&bench.strata, Of::Process(sleeper.pid()), rate, bench.work())?;
+    let mut agent = Agent::start(
+        &bench.strata,
+        Of::Process(sleeper.pid()),
+        rate,
+        bench.work(),
+    )?;
     agent.wait_until_sampling(Duration::from_millis(300))?;
     let before = Ebpf::of(agent.pid())?;
     thread::sleep(bench.seconds(4));

@@ -39,7 +39,10 @@ impl Target {
             .root()
             .join(format!("tests/workloads/c/{name}.c"));
         let mut compiler = Command::new("cc");
-        compiler.args(["-O2", "-Wall", "-o"]).arg(&program).arg(&source);
+        compiler
+            .args(["-O2", "-Wall", "-o"])
+            .arg(&program)
+            .arg(&source);
         process::run(&mut compiler).context("tests/setup.sh installs gcc")?;
         let mut command = Command::new(&program);
         command.arg(SECONDS);

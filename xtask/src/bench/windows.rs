@@ -78,7 +78,13 @@ mod tests {
 
     #[test]
     fn a_drift_of_the_machine_cancels() {
-        let windows = made(&[(None, 100), (Some(0), 121), (None, 120), (Some(1), 143), (None, 140)]);
+        let windows = made(&[
+            (None, 100),
+            (Some(0), 121),
+            (None, 120),
+            (Some(1), 143),
+            (None, 140),
+        ]);
         let close = |found: Vec<f64>, wanted: f64| {
             assert_eq!(found.len(), 1);
             assert!((found[0] - wanted).abs() < 1e-9, "{found:?}");
@@ -90,7 +96,13 @@ mod tests {
 
     #[test]
     fn only_windows_between_two_without_a_profiler_count() {
-        let windows = made(&[(Some(0), 100), (None, 100), (Some(0), 110), (Some(1), 110), (None, 100)]);
+        let windows = made(&[
+            (Some(0), 100),
+            (None, 100),
+            (Some(0), 110),
+            (Some(1), 110),
+            (None, 100),
+        ]);
         assert!(slowdowns(&windows, 0, Clock::Cpu).is_empty());
         assert!(slowdowns(&windows, 1, Clock::Cpu).is_empty());
     }
