@@ -27,19 +27,20 @@ pub struct Agent {
 impl Agent {
     /// Starts it; whether it samples yet is not known.
     pub fn start(strata: &Path, of: Of, rate: u32, work: &Path) -> Result<Self> {
-        Self::start_at(strata, of, rate, work, Place::Aside)
+        Self::start_at(strata, of, rate, &work.join("out.folded"), Place::Aside)
     }
 
-    pub fn start_at(strata: &Path, of: Of, rate: u32, work: &Path, place: Place) -> Result<Self> {
-        let stats = work.join("stats.json");
+    /// With another output, at another place.
+    pub fn start_at(strata: &Path, of: Of, rate: u32, output: &Path, place: Place) -> Result<Self> {
+        let stats = output.with_file_name("stats.json");
         let _ = fs::remove_file(&stats);
         let mut command = quiet(strata);
         command.args(["record", "--rate", &rate.to_string(), "--stats-json"]);
-        command.arg(&stats).arg("-o").arg(work.join("out.folded"));
+        command.arg(&stats).arg("-o").arg(output);
         if let Of::Process(pid) = of {
             command.args(["-p", &pid.to_string()]);
         }
-        command.stderr(fs::File::create(work.join("strata.log"))?);
+        command.stderr(fs::File::create(output.with_file_name("strata.log"))?);
         Ok(Self {
             running: Running::start(&mut command, place)?,
             stats,
@@ -124,9 +125,7 @@ impl Stats {
             .and_then(|process| process[name].as_u64())
             .with_context(|| format!("the statistics have no {name} of process {pid}"))
     }
-}
 
-impl Stats {
     /// How deep the stacks were.
     pub fn frames_note(&self) -> String {
         let count = |name: &str| self.number(name).unwrap_or(0) as f64;

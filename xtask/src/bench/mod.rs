@@ -5,15 +5,22 @@
 
 mod agent;
 mod child;
+mod completeness;
 mod counter;
 mod figure;
+mod loops;
 mod machine;
+mod perf;
 mod priority;
 mod proc;
+mod rows;
 mod run_time;
+mod slowdown;
+mod start;
 mod statistics;
 mod steady;
 mod target;
+mod toggle;
 mod windows;
 
 use std::fs;
@@ -54,6 +61,11 @@ struct Kind {
 
 const KINDS: &[Kind] = &[
     Kind {
+        name: "slowdown",
+        about: "slowdown of a CPU-bound CPython 3.11, over perf record -g",
+        run: slowdown::run,
+    },
+    Kind {
         name: "run-time",
         about: "time that the eBPF program takes for a sample",
         run: run_time::run,
@@ -62,6 +74,26 @@ const KINDS: &[Kind] = &[
         name: "steady",
         about: "the agent's own CPU and memory once it has settled",
         run: steady::run,
+    },
+    Kind {
+        name: "start",
+        about: "start to first sample, end to file written",
+        run: start::run,
+    },
+    Kind {
+        name: "completeness",
+        about: "samples got of those due",
+        run: completeness::run,
+    },
+    Kind {
+        name: "loops",
+        about: "slowdown of loops of system calls and of fork and exec",
+        run: loops::run,
+    },
+    Kind {
+        name: "rows",
+        about: "unwind rows made of .eh_frame in a second",
+        run: rows::run,
     },
 ];
 

@@ -32,8 +32,17 @@ impl Target {
         Self::start(command, work, Place::Target)
     }
 
-    /// One of the C loops.
+    /// A C program, alone on its CPU.
     pub fn c(repository: &Repository, name: &str, work: &Path) -> Result<Self> {
+        Self::compiled(repository, name, work, Place::Target)
+    }
+
+    /// A C program on all CPUs.
+    pub fn c_anywhere(repository: &Repository, name: &str, work: &Path) -> Result<Self> {
+        Self::compiled(repository, name, work, Place::Anywhere)
+    }
+
+    fn compiled(repository: &Repository, name: &str, work: &Path, place: Place) -> Result<Self> {
         let program = work.join(name);
         let source = repository
             .root()
@@ -46,7 +55,7 @@ impl Target {
         process::run(&mut compiler).context("tests/setup.sh installs gcc")?;
         let mut command = Command::new(&program);
         command.arg(SECONDS);
-        Self::start(command, work, Place::Target)
+        Self::start(command, work, place)
     }
 
     fn start(mut command: Command, work: &Path, place: Place) -> Result<Self> {

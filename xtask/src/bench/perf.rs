@@ -1,0 +1,104 @@
+//! `perf record`, begun switched off, and switched by its control FIFO.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::Signal;
+
+use super::child::{Place, Running, quiet};
+use super::toggle::Switch;
+
+/// What perf answers when it has done as told: a C string with its end.
+const ACK: &[u8] = b"ack\n\0";
+
+pub struct Perf {
+    running: Running,
+    control: File,
+    answers: File,
+    output: PathBuf,
+}
+
+impl Perf {
+    /// `graph`: the argument of --call-graph.
+    pub fn start(pid: u32, rate: u32, graph: &str, work: &Path) -> Result<Self> {
+        let (control, answers) = (fifo(&work.join("control"))?, fifo(&work.join("answers"))?);
+        let output = work.join("perf.data");
+        let mut command = quiet("perf");
+        command.args(["record", "-e", "cpu-clock", "-F", &rate.to_string()]);
+        command.args(["--call-graph", graph, "-p", &pid.to_string(), "-D", "-1"]);
+        command.arg("--control").arg(format!(
+            "fifo:{},{}",
+            work.join("control").display(),
+            work.join("answers").display()
+        ));
+        command.arg("-o").arg(&output);
+        command.stderr(File::create(work.join("perf.log"))?);
+        let running =
+            Running::start(&mut command, Place::Aside).context("tests/setup.sh installs perf")?;
+        Ok(Self {
+            running,
+            control,
+            answers,
+            output,
+        })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Ends it; where its data are.
+    pub fn finish(mut self) -> Result<PathBuf> {
+        self.running.end(Signal::INT, Duration::from_secs(60))?;
+        Ok(self.output)
+    }
+
+    fn tell(&mut self, word: &str) -> Result<()> {
+        writeln!(self.control, "{word}").context("perf does not listen")?;
+        let until = Instant::now() + Duration::from_secs(10);
+        let mut answer = Vec::new();
+        // Opened without blocking: perf may be gone.
+        while !answer.ends_with(ACK) {
+            let mut bytes = [0; 16];
+            match self.answers.read(&mut bytes) {
+                Ok(count) => answer.extend_from_slice(bytes.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error).context("perf's answer can't be read"),
+            }
+            ensure!(!self.running.has_ended()?, "perf ended: see perf.log");
+            if Instant::now() > until {
+                bail!("perf does not answer");
+            }
+            thread::sleep(Duration::from_micros(500));
+        }
+        Ok(())
+    }
+}
+
+impl Switch for Perf {
+    fn on(&mut self) -> Result<()> {
+        self.tell("enable")
+    }
+
+    fn off(&mut self) -> Result<()> {
+        self.tell("disable")
+    }
+}
+
+/// A new FIFO, open at both ends so that opening it waits for nobody.
+fn fifo(path: &Path) -> Result<File> {
+    let _ = std::fs::remove_file(path);
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .with_context(|| format!("{} can't be made", path.display()))?;
+    Ok(OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+        .open(path)?)
+}
