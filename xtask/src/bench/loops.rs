@@ -31,6 +31,9 @@ pub fn run(bench: &Bench) -> Result<Vec<Figure>> {
         agent.finish()?;
         target.end()?;
         let found = slowdowns(&windows, 0, Clock::Wall);
+        let found = bench
+            .pool
+            .add(&format!("slowdown of {name}, {RATE} Hz"), &found)?;
         let estimate = Estimate::mean(&found).context("too few windows to say anything")?;
         figures.push(
             Figure::estimated(format!("slowdown of {name}, {RATE} Hz"), estimate, "%")

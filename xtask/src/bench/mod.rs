@@ -11,6 +11,7 @@ mod figure;
 mod loops;
 mod machine;
 mod perf;
+mod pool;
 mod priority;
 mod proc;
 mod rows;
@@ -33,6 +34,7 @@ use crate::repository::Repository;
 use crate::scratch::Scratch;
 use figure::Figure;
 use machine::Machine;
+use pool::Pool;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -47,6 +49,9 @@ pub struct Args {
     /// Also write the figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Keep the windows of each sitting in this file, and take the earlier ones into account
+    #[arg(long, value_name = "FILE")]
+    pool: Option<PathBuf>,
     /// Use this `strata` instead of building one
     #[arg(long, value_name = "PATH")]
     strata: Option<PathBuf>,
@@ -62,8 +67,13 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind {
         name: "slowdown",
-        about: "slowdown of a CPU-bound CPython 3.11, over perf record -g",
-        run: slowdown::run,
+        about: "slowdown of a CPU-bound CPython 3.11 over perf record -g, at 999 Hz",
+        run: slowdown::run_999,
+    },
+    Kind {
+        name: "slowdown-99",
+        about: "the same at 99 Hz",
+        run: slowdown::run_99,
     },
     Kind {
         name: "run-time",
@@ -103,6 +113,7 @@ struct Bench<'a> {
     strata: PathBuf,
     python: PathBuf,
     scratch: Scratch,
+    pool: Pool,
     quick: bool,
 }
 
@@ -141,6 +152,7 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
         python: target::python311()?,
         // In memory: what is measured writes there.
         scratch: Scratch::inside(Path::new("/dev/shm"))?,
+        pool: Pool::open(args.pool.as_deref())?,
         quick: args.quick,
     };
     let machine = Machine::here();

@@ -49,14 +49,12 @@ impl Perf {
         })
     }
 
-    pub fn pid(&self) -> u32 {
-        self.running.pid()
-    }
-
-    /// Ends it; where its data are.
-    pub fn finish(mut self) -> Result<PathBuf> {
+    /// Ends it; where its data are, and how many samples it says to have.
+    pub fn finish(mut self) -> Result<(PathBuf, u64)> {
         self.running.end(Signal::INT, Duration::from_secs(60))?;
-        Ok(self.output)
+        let said = std::fs::read_to_string(self.output.with_file_name("perf.log"))?;
+        let samples = captured(&said).with_context(|| format!("perf took no samples: {said}"))?;
+        Ok((self.output, samples))
     }
 
     fn tell(&mut self, word: &str) -> Result<()> {
@@ -101,4 +99,31 @@ fn fifo(path: &Path) -> Result<File> {
         .write(true)
         .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
         .open(path)?)
+}
+
+/// `[ perf record: Captured and wrote 0.113 MB perf.data (1234 samples) ]`
+fn captured(said: &str) -> Option<u64> {
+    let (before, _) = said.split_once(" samples) ]")?;
+    before
+        .rsplit('(')
+        .next()?
+        .trim_start_matches('~')
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::captured;
+
+    #[test]
+    fn the_number_of_samples_is_read_from_what_perf_says() {
+        let said = "Events disabled\n[ perf record: Woken up 3 times to write data ]\n\
+                    [ perf record: Captured and wrote 0.113 MB /x/perf.data (1234 samples) ]\n";
+        assert_eq!(captured(said), Some(1234));
+        assert_eq!(
+            captured("[ perf record: Captured and wrote 0.002 MB pd ]"),
+            None
+        );
+    }
 }

@@ -5,10 +5,12 @@
 //! a disabled perf its events. Each one's windows are compared with the windows without any that touch them, and the
 //! difference of the two means is strata's own price.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 
 use super::Bench;
-use super::agent::{Agent, Of};
+use super::agent::{Agent, Of, Stats};
 use super::figure::Figure;
 use super::perf::Perf;
 use super::statistics::Estimate;
@@ -16,10 +18,10 @@ use super::target::Target;
 use super::toggle::{self, Switch};
 use super::windows::{Clock, Window, slowdowns};
 
-const RATES: [u32; 2] = [999, 99];
 const SECONDS: u32 = 150;
 const STRATA: usize = 0;
 const PERF: usize = 1;
+pub const CLOCKS: [(Clock, &str); 2] = [(Clock::Wall, "wall"), (Clock::Cpu, "its CPU time")];
 
 impl Switch for Agent {
     fn on(&mut self) -> Result<()> {
@@ -31,35 +33,65 @@ impl Switch for Agent {
     }
 }
 
-pub fn run(bench: &Bench) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    for rate in RATES {
-        let target = Target::python(bench.repository, &bench.python, bench.work())?;
-        let mut agent = Agent::start(&bench.strata, Of::Process(target.pid()), rate, bench.work())?;
-        agent.wait_until_sampling(std::time::Duration::from_secs(2))?;
-        agent.off()?;
-        let mut perf = Perf::start(target.pid(), rate, "fp", bench.work())?;
-        // Waits until perf listens.
-        perf.off()?;
-        let windows = toggle::run(
-            &target,
-            &mut [&mut agent, &mut perf],
-            bench.seconds(SECONDS),
-        )?;
-        perf.finish()?;
-        agent.finish()?;
-        target.end()?;
-        figures.extend(figures_of(rate, &windows)?);
-    }
-    Ok(figures)
+pub fn run_999(bench: &Bench) -> Result<Vec<Figure>> {
+    run(bench, 999)
 }
 
-fn figures_of(rate: u32, windows: &[Window]) -> Result<Vec<Figure>> {
+pub fn run_99(bench: &Bench) -> Result<Vec<Figure>> {
+    run(bench, 99)
+}
+
+fn run(bench: &Bench, rate: u32) -> Result<Vec<Figure>> {
+    let target = Target::python(bench.repository, &bench.python, bench.work())?;
+    let of = Of::Process(target.pid());
+    let mut agent = Agent::start(&bench.strata, of, rate, bench.work())?;
+    agent.wait_until_sampling(Duration::from_secs(2))?;
+    agent.off()?;
+    let mut perf = Perf::start(target.pid(), rate, "fp", bench.work())?;
+    // Waits until perf listens.
+    perf.off()?;
+    let windows = toggle::run(
+        &target,
+        &mut [&mut agent, &mut perf],
+        bench.seconds(SECONDS),
+    )?;
+    let (_, captured) = perf.finish()?;
+    let (stats, _) = agent.finish()?;
+    target.end()?;
+    check(&stats, captured, rate)?;
+    figures_of(bench, rate, &windows)
+}
+
+/// Both have sampled while they were on: else the comparison says nothing.
+fn check(stats: &Stats, captured: u64, rate: u32) -> Result<()> {
+    let time = stats.number("ended_ns")? - stats.number("started_ns")?;
+    let on = (time - stats.number("paused_ns")?) as f64 * 1e-9;
+    let due = on * f64::from(rate);
+    let got = stats.number("samples")? as f64;
+    ensure!(
+        got > 0.9 * due && got < 1.1 * due,
+        "strata took {got} samples, {due:.0} were due in the time that it was on"
+    );
+    // It was on for two seconds less.
+    ensure!(
+        captured as f64 > 0.7 * (due - 3.0 * f64::from(rate)),
+        "perf took {captured} samples where strata took {got}"
+    );
+    Ok(())
+}
+
+fn figures_of(bench: &Bench, rate: u32, windows: &[Window]) -> Result<Vec<Figure>> {
     let few = "too few windows to say anything";
     let mut figures = Vec::new();
-    for (clock, by) in [(Clock::Wall, "wall"), (Clock::Cpu, "its CPU time")] {
-        let strata = slowdowns(windows, STRATA, clock);
-        let perf = slowdowns(windows, PERF, clock);
+    for (clock, by) in CLOCKS {
+        let pooled = |who, which| {
+            let values = slowdowns(windows, which, clock);
+            bench
+                .pool
+                .add(&format!("slowdown, {rate} Hz, {who}, by {by}"), &values)
+        };
+        let strata = pooled("strata", STRATA)?;
+        let perf = pooled("perf -g", PERF)?;
         let note = format!("by {by}; {} and {} windows", strata.len(), perf.len());
         let over = Estimate::difference(&strata, &perf).context(few)?;
         figures.push(
