@@ -292,7 +292,7 @@ impl Session {
 
     /// Samples that came so far.
     pub fn samples(&self) -> u64 {
-        self.tallies.0.values().map(|tally| tally.samples).sum()
+        self.tallies.all().map(|tally| tally.samples).sum()
     }
 
     /// When something is due that no record tells of.
