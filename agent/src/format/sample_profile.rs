@@ -129,7 +129,7 @@ pub fn timed() -> Profile {
     maker.profile.span = span;
     let process = maker.process(1, "test");
     let thread = maker.thread(process, 1, "test");
-    for (time, name) in [(3, "b"), (1, "b"), (2, "a")] {
+    for (time, name) in [(3, "b"), (1, "b"), (2, "a"), (4, "b")] {
         maker.add_at(time * 1_000_000_000, thread, &[(Native, name, "", 0)], 1);
     }
     maker.profile

@@ -157,12 +157,27 @@ fn towers<'a>(
         Tower {
             total: weights.fold(0, u64::saturating_add),
             labels,
-            pieces: in_order(pieces),
+            pieces: joined(in_order(pieces)),
         }
     });
     let mut towers: Vec<Tower<'a>> = towers.collect();
     towers.sort_by(|a, b| (Reverse(a.total), &a.labels).cmp(&(Reverse(b.total), &b.labels)));
     towers
+}
+
+/// What followed each other with the same stack as one piece: the viewer draws it as one anyway.
+fn joined(pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
+    let mut joined: Vec<Piece<'_>> = Vec::new();
+    for piece in pieces {
+        match joined.last_mut() {
+            Some(last) if last.stack == piece.stack => {
+                last.weight = last.weight.saturating_add(piece.weight);
+                last.value = last.value.saturating_add(piece.value);
+            }
+            _ => joined.push(piece),
+        }
+    }
+    joined
 }
 
 #[cfg(test)]
@@ -281,7 +296,13 @@ mod tests {
                     .unwrap()
             })
             .collect();
+        // Two samples of b at the end are one.
         assert_eq!(leaves, ["b", "a", "b"]);
+        let period = 10_101_010;
+        assert_eq!(
+            numbers(&value["profiles"][0]["weights"]),
+            [period, period, 2 * period]
+        );
     }
 
     #[test]

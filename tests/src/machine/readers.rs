@@ -46,12 +46,14 @@ pub fn speedscope(file: &Path, scratch: &Path) -> Result<String, Problem> {
         ));
     }
     let content = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    // As speedscope's own command line hands a file over: as a script.
-    let script = scratch.join("speedscope.js");
+    // As speedscope's own command line hands a file over: as a script. On a busy machine it may have measured its table
+    // before the browser had given it a size, and would show no rows until the window's size changes.
     let text = format!(
-        "speedscope.loadFileFromBase64(\"profile\", \"{}\")",
+        "speedscope.loadFileFromBase64(\"profile\", \"{}\");\n\
+         setInterval(() => window.dispatchEvent(new Event(\"resize\")), 250);\n",
         base64(&content)
     );
+    let script = scratch.join("speedscope.js");
     std::fs::write(&script, text).map_err(|error| format!("{}: {error}", script.display()))?;
     let address = format!(
         "file://{}#localProfilePath={}&view=sandwich",

@@ -4,6 +4,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::Counts;
 
+const PID: &str = "process.pid";
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Message {
@@ -24,10 +26,12 @@ struct Resource {
     attributes: Vec<Attribute>,
 }
 
+/// The Collector moves the texts of attributes into the dictionary.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Attribute {
     key: String,
+    key_strindex: usize,
     value: serde_json::Value,
 }
 
@@ -122,7 +126,8 @@ pub fn stacks(text: &str) -> Result<Counts, String> {
         let message: Message =
             serde_json::from_str(line).map_err(|error| format!("not a message: {error}"))?;
         for resource in &message.resource_profiles {
-            let pid = pid(&resource.resource).ok_or("a resource has no process.pid")?;
+            let pid = pid(&message.dictionary, &resource.resource)
+                .ok_or("a resource has no process.pid")?;
             let scopes = resource.scope_profiles.iter();
             for sample in scopes
                 .flat_map(|scope| &scope.profiles)
@@ -142,11 +147,11 @@ pub fn stacks(text: &str) -> Result<Counts, String> {
     Ok(counts)
 }
 
-fn pid(resource: &Resource) -> Option<&str> {
-    let pid = resource
-        .attributes
-        .iter()
-        .find(|it| it.key == "process.pid")?;
+fn pid<'a>(dictionary: &Dictionary, resource: &'a Resource) -> Option<&'a str> {
+    let pid = resource.attributes.iter().find(|attribute| {
+        let moved = dictionary.string_table.get(attribute.key_strindex);
+        attribute.key == PID || moved.is_some_and(|key| key == PID)
+    })?;
     pid.value["intValue"].as_str()
 }
 
@@ -197,6 +202,16 @@ mod tests {
         let one = MESSAGE.replace('\n', "");
         let expected = [("12;x.so+0x1f;main;f (a.py:7)".to_owned(), 5)];
         assert_eq!(stacks(&one), Ok(Counts::from(expected)));
+    }
+
+    #[test]
+    fn the_pid_may_be_in_the_dictionary() {
+        let moved = MESSAGE
+            .replace('\n', "")
+            .replace(r#""key":"process.pid""#, r#""keyStrindex":5"#)
+            .replace(r#""/lib/x.so"]"#, r#""/lib/x.so","process.pid"]"#);
+        let counts = stacks(&moved).expect("the message is right");
+        assert!(counts.keys().all(|stack| stack.starts_with("12;")));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use inferno::flamegraph;
-use strata_tests::machine::readers as programs;
+use strata_tests::machine::readers::{self as programs, Collector};
 use strata_tests::machine::target::Target;
 use strata_tests::machine::{self, Problem, workloads};
-use strata_tests::readers::{self, Counts, agree, firefox, pprof, speedscope};
+use strata_tests::readers::{self, Counts, agree, collector, firefox, pprof, speedscope};
 
 use crate::cell::{Cell, Shared, must_fail};
 use crate::world::World;
@@ -59,6 +59,7 @@ pub fn cells(world: &Arc<World>) -> Vec<Cell> {
     add("pprof", "labels", Formats::pprof_labels);
     add("speedscope", "shown", Formats::speedscope);
     add("firefox", "structure", Formats::firefox);
+    add("otlp", "collector", Formats::collector);
     cells
 }
 
@@ -95,6 +96,7 @@ impl Formats {
                 "all.pb.gz",
                 "all.speedscope.json",
                 "all.firefox.json",
+                "all.otlp",
             ] {
                 command.arg("-o").arg(folder.join(name));
             }
@@ -221,6 +223,25 @@ impl Formats {
             must_fail(fault, firefox::stacks(&text).map(drop))?;
         }
         Ok(())
+    }
+
+    fn collector(&self) -> Result<(), Problem> {
+        let recorded = self.recorded()?;
+        let path = recorded.file("all.otlp");
+        let body = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut collector = Collector::start(self.world.scratch())?;
+        let (status, _) = collector.send(&body[..body.len() / 2])?;
+        if !status.contains(" 400 ") {
+            return Err(Problem::Failed(format!(
+                "half of the file is answered by {status}"
+            )));
+        }
+        let (status, answer) = collector.send(&body)?;
+        if !status.contains(" 200 ") {
+            return Err(Problem::Failed(format!("{status}: {answer}")));
+        }
+        let written = collector.written()?;
+        self.same(&recorded.stacks, &collector::stacks(&written)?)
     }
 }
 

@@ -153,14 +153,14 @@ fn each_kind_has_its_category() {
 fn kept_times_are_times() {
     let value = read(&timed(), Options::default());
     let samples = &value["threads"][0]["samples"];
-    // The recording began at 1 s; samples came at 1, 2 and 3 s.
+    // The recording began at 1 s; samples came at 1, 2, 3 and 4 s.
     assert_eq!(
         samples["timeDeltas"],
-        serde_json::json!([0.0, 1000.0, 1000.0])
+        serde_json::json!([0.0, 1000.0, 1000.0, 1000.0])
     );
     assert_eq!(
         samples["threadCPUDelta"],
-        serde_json::json!([10101, 10101, 10101])
+        serde_json::json!([10101, 10101, 10101, 10101])
     );
     assert_eq!(value["meta"]["interval"], 10.10101);
 }
