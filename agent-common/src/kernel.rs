@@ -21,6 +21,9 @@ pub struct KernelOffsets {
     /// `mm_mt.ma_root` (6.1+), or `mm_rb.rb_node` below.
     pub mm_tree: u32,
     pub mm_vdso: u32,
+    /// A number that changes whenever a writer of the mappings lets go of the lock (`mm_lock_seq`,
+    /// 6.4+).
+    pub mm_sequence: u32,
 
     // vm_area_struct
     pub vma_start: u32,
@@ -65,6 +68,8 @@ pub struct KernelOffsets {
     pub user_regs: u32,
     /// 1: arm64, 0: x86_64.
     pub arm64: u32,
+    /// 1: `mm_sequence` is odd while a writer is at work (6.13+).
+    pub sequence_is_odd: u32,
 }
 
 /// Read-only global `SETTINGS` of the eBPF program.
@@ -105,4 +110,7 @@ pub struct Control {
     pub epoch: u32,
     /// 1: entries are counted and nothing else is done.
     pub paused: u32,
+    /// Changes with each change of what an executable's or interpreter's entry says.
+    pub generation: u32,
+    pub padding: u32,
 }

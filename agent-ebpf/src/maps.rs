@@ -145,6 +145,15 @@ pub fn cell(number: u32) -> u32 {
     }
 }
 
+/// Generation of what executables' and interpreters' entries say.
+#[inline(always)]
+pub fn generation() -> u32 {
+    match CONTROL.get(0) {
+        Some(control) => control.generation,
+        None => 0,
+    }
+}
+
 /// Epoch under which bodies are sent.
 #[inline(always)]
 pub fn epoch() -> u64 {

@@ -4,14 +4,14 @@ use aya_ebpf::EbpfContext;
 
 use agent_common::counter::Counter;
 use agent_common::cut::{NativeEnd, PythonEnd};
-use agent_common::executable::{EXECUTABLE_UNKNOWN, Executable};
+use agent_common::executable::EXECUTABLE_UNKNOWN;
 use agent_common::row::{RULE_NONE, find_rule};
 use agent_common::stack::{FRAME_BY_POINTER, FRAME_INTERRUPTED, NATIVE_FRAMES, NativeFrame};
 use agent_common::step::{Step, step};
 
 use crate::maps::{PROCESS_PYTHON, RULES, cell, count, load};
 use crate::memory::user_u64;
-use crate::scratch::{MAPPINGS, Scratch, scratch};
+use crate::scratch::{KNOWN_RULES, KnownRule, MAPPINGS, Scratch, scratch};
 use crate::space::{FOUND, at_hand, read_mapping};
 use crate::{kernel, setting, stages, task};
 
@@ -137,10 +137,7 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
     // Until the caller is known, everything above belongs to this frame.
     scratch.cfa[depth & (NATIVE_FRAMES - 1)] = u64::MAX;
 
-    let number = rule_number(
-        &scratch.mappings[scratch.mapping as usize & (MAPPINGS - 1)].executable,
-        offset,
-    );
+    let number = rule_number(scratch, offset);
     let outcome = if number == RULE_NONE {
         pointer_step(scratch)
     } else {
@@ -179,9 +176,29 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
     outcome
 }
 
+/// The rule in force in the mapping in use. Stacks share most of their places with those before:
+/// a search costs 26 ns warm and 120 cold, a slot 1.
 #[inline(never)]
-fn rule_number(executable: &Executable, offset: u64) -> u16 {
-    find_rule(executable, offset, |number| Some(cell(number)))
+fn rule_number(scratch: &mut Scratch, offset: u64) -> u16 {
+    let executable = &scratch.mappings[scratch.mapping as usize & (MAPPINGS - 1)].executable;
+    let mixed = (offset as u32 ^ executable.id << 16).wrapping_mul(0x9e37_79b1);
+    let slot = &mut scratch.rules[(mixed >> 16) as usize & (KNOWN_RULES - 1)];
+    if slot.offset as u64 == offset
+        && slot.executable == executable.id
+        && slot.generation == scratch.generation
+    {
+        return slot.rule as u16;
+    }
+    let rule = find_rule(executable, offset, |number| Some(cell(number)));
+    if offset >> 32 == 0 {
+        *slot = KnownRule {
+            offset: offset as u32,
+            executable: executable.id,
+            generation: scratch.generation,
+            rule: rule as u32,
+        };
+    }
+    rule
 }
 
 /// Where there are no rows: one frame by the frame pointer, believed only if it points up the

@@ -15,7 +15,7 @@ use agent_common::stack::{KERNEL_FRAMES, StackHash, StackShape};
 use crate::maps::{CONTROL, PIDS, PROCESS_ENTRIES, count};
 use crate::scratch::{Scratch, scratch};
 use crate::task::{self, User};
-use crate::{kernel, lifecycle, setting, stages};
+use crate::{kernel, lifecycle, setting, space, stages};
 
 /// Takes a sample of the running task.
 #[inline(always)]
@@ -118,10 +118,7 @@ fn begin(scratch: &mut Scratch, task: *const u8, process: ProcessId, thread: u32
     };
     scratch.mm = task::member_u64(task, kernel!(task_mm));
     scratch.thread_pointer = task::member_u64(task, kernel!(task_thread_pointer));
-    for mapping in &mut scratch.mappings {
-        mapping.end = 0;
-    }
-    scratch.next_mapping = 0;
+    space::begin(scratch, task);
     scratch.announce = 0;
     scratch.by_pointer = 0;
     scratch.stages = 0;

@@ -3,6 +3,7 @@
 
 use agent_common::code::LINETABLE_BYTES;
 use agent_common::executable::{Executable, FileId};
+use agent_common::process::ProcessId;
 use agent_common::record::{Code, DEFERRED_BYTES, Deferred, Lines, Sample, Stack};
 use agent_common::stack::{
     KERNEL_FRAMES, NATIVE_FRAMES, NativeFrame, PYTHON_ENTRIES, PythonEntry, StackHash,
@@ -28,7 +29,37 @@ pub struct Mapping {
     /// file offset = avma + `delta` (wrapping)
     pub delta: u64,
     pub executable: Executable,
+    /// Its file's inode, and that one's change time; 0: no file.
+    pub inode: u64,
+    pub change_seconds: u64,
+    pub change_nanoseconds: u32,
+    /// Sample in which it was read or found unchanged.
+    pub checked: u32,
 }
+
+/// Of which state of which address space the mappings at hand are. They outlive a sample: reading
+/// one costs half a microsecond.
+#[repr(C)]
+pub struct SpaceKey {
+    /// 0: they are of this sample only.
+    pub mm: u64,
+    pub process: ProcessId,
+    pub sequence: u32,
+    pub generation: u32,
+}
+
+/// A rule that was found: rows are searched once a place and table, not once a frame.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct KnownRule {
+    pub offset: u32,
+    pub executable: u32,
+    pub generation: u32,
+    pub rule: u32,
+}
+
+/// Slots for rules: 64 KiB a CPU.
+pub const KNOWN_RULES: usize = 4096;
 
 /// A piece of the target's memory.
 #[repr(C)]
@@ -132,7 +163,12 @@ pub struct Scratch {
     pub frame: Frame,
     /// User registers as the kernel saved them (`struct pt_regs`).
     pub registers: [u64; 36],
-    /// Mappings met by this sample's walk, the next place for one, and the one in use.
+    /// Counts samples.
+    pub serial: u32,
+    /// Generation of what executables' entries say.
+    pub generation: u32,
+    /// Mappings at hand, the next place for one, and the one in use.
+    pub space: SpaceKey,
     pub mappings: [Mapping; MAPPINGS],
     pub next_mapping: u32,
     pub mapping: u32,
@@ -160,6 +196,7 @@ pub struct Scratch {
     pub code_first: u32,
     pub code_next: u32,
     pub code_failed: u32,
+    pub rules: [KnownRule; KNOWN_RULES],
     pub kernel_section: KernelSection,
     pub native_section: NativeSection,
     pub python_section: PythonSection,

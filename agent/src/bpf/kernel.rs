@@ -145,6 +145,8 @@ pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError
 
     let has_maple_tree = mm.has("mm_mt");
     let x86_64 = task.has("thread.fsbase");
+    // A plain number until 6.12.
+    let sequence_is_odd = mm.has("mm_lock_seq.sequence");
     // A timespec64 until 6.5, under another name until 6.10, two members since 6.11.
     let (seconds, nanoseconds) = if inode.has("i_ctime_sec") {
         ("i_ctime_sec", "i_ctime_nsec")
@@ -181,6 +183,13 @@ pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError
             8,
         )?,
         mm_vdso: mm.member("context.vdso", 8)?,
+        mm_sequence: if sequence_is_odd {
+            mm.member("mm_lock_seq.sequence", 4)?
+        } else if mm.has("mm_lock_seq") {
+            mm.member("mm_lock_seq", 4)?
+        } else {
+            0
+        },
 
         vma_start: vma.member("vm_start", 8)?,
         vma_end: vma.member("vm_end", 8)?,
@@ -218,6 +227,7 @@ pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError
         has_task_pt_regs: 0,
         user_regs: user_regs(&find("pt_regs"))?,
         arm64: (!x86_64).into(),
+        sequence_is_odd: sequence_is_odd.into(),
     })
 }
 

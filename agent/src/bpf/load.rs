@@ -329,7 +329,14 @@ impl Loaded {
             .map_err(|source| LoadError::Access {
                 map: "EXECUTABLES",
                 source,
-            })
+            })?;
+        self.next_generation()
+    }
+
+    /// Makes the kernel side look the entries up again.
+    fn next_generation(&mut self) -> Result<(), LoadError> {
+        self.control_value.generation = self.control_value.generation.wrapping_add(1);
+        self.write_control()
     }
 
     pub fn set_vdso(&mut self, entry: &Executable) -> Result<(), LoadError> {
@@ -338,7 +345,8 @@ impl Loaded {
             .map_err(|source| LoadError::Access {
                 map: "VDSO",
                 source,
-            })
+            })?;
+        self.next_generation()
     }
 
     /// Gives an interpreter's offsets their slot.
