@@ -40,6 +40,7 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
         if next >= scratch.sample.shape.python as u32 {
             if scratch.code_failed == 0 {
                 emit::mark_sent(scratch.sample.stack);
+                emit::mark_sent(emit::code_list(scratch));
             }
             return 0;
         }

@@ -5,6 +5,7 @@ use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEU
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 
 use agent_common::counter::Counter;
+use agent_common::hash::Hasher;
 use agent_common::record::{Header, Sample, Stack, VERSION, kind, section};
 use agent_common::stack::{KERNEL_FRAMES, NATIVE_FRAMES, NativeFrame, PYTHON_ENTRIES, PythonEntry};
 
@@ -32,7 +33,7 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
         return 0;
     }
     count(Counter::Stacks);
-    if shape.python != 0 {
+    if shape.python != 0 && !is_sent(code_list(scratch)) {
         // A stack of more entries than the stage's runs can look at is not marked as sent; each of
         // its samples begins elsewhere, so that all of them get their turn.
         scratch.code_first = (scratch.sample.time >> 10) as u32 & (PYTHON_ENTRIES as u32 - 1);
@@ -80,6 +81,20 @@ fn is_sent(stack: u64) -> bool {
         Some(sent) => *sent == mark(stack),
         None => false,
     }
+}
+
+/// An id for the code objects of the sample, whatever they are executing: most new stacks differ
+/// from older ones in lines alone.
+#[inline(always)]
+pub fn code_list(scratch: &Scratch) -> u64 {
+    let process = &scratch.sample.process;
+    let mut hash = Hasher::new(setting!(seed));
+    hash.push(scratch.python.codes, process.start);
+    hash.push(
+        (process.exec as u64) << 32 | process.pid as u64,
+        scratch.python.count as u64,
+    );
+    hash.finish()
 }
 
 #[inline(always)]

@@ -11,7 +11,7 @@ use agent_common::stack::{ANCHOR_NOWHERE, NATIVE_FRAMES, PYTHON_ENTRIES, PythonE
 
 use crate::maps::{PYTHONS, count};
 use crate::memory::{user_bytes, user_u64};
-use crate::scratch::{FRAME_WORDS, FrameWindow, Scratch, WINDOW, scratch};
+use crate::scratch::{FRAME_WORDS, FrameWindow, KNOWN_CODES, KnownCode, Scratch, WINDOW, scratch};
 use crate::{setting, stages};
 
 /// Frames and anchors in one run of the stage.
@@ -195,9 +195,12 @@ fn next_cframe(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
 #[inline(never)]
 fn one_frame(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let address = scratch.python.frame;
-    let at = read_frame(&mut scratch.frames, address, is_new(offsets));
-    if at == NOT_READ {
-        return restart(scratch, offsets);
+    let mut at = address.wrapping_sub(scratch.frames.base);
+    if at & 7 != 0 || at >= scratch.frames.len || at + OLD_FRAME > scratch.frames.len {
+        at = read_frame(&mut scratch.frames, address, is_new(offsets));
+        if at == NOT_READ {
+            return restart(scratch, offsets);
+        }
     }
     let frames = &scratch.frames;
     let previous = member(frames, at, offsets.frame_previous);
@@ -211,9 +214,20 @@ fn one_frame(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let code = member(frames, at, offsets.frame_code) & offsets.pointer_mask;
     let stored = member(frames, at, offsets.frame_instruction);
     let is_entry = byte(frames, at, offsets.frame_is_entry) != 0;
-    if !user_bytes(code, &mut scratch.object, CODE_BYTES as u32) {
-        return restart(scratch, offsets);
+    let serial = scratch.serial;
+    let slot = &mut scratch.codes[(code >> 4 ^ code >> 10) as usize & (KNOWN_CODES - 1)];
+    if slot.code != code || slot.serial != serial {
+        if !user_bytes(code, &mut scratch.object, CODE_BYTES as u32) {
+            return restart(scratch, offsets);
+        }
+        *slot = KnownCode {
+            code,
+            signature: code_signature(&scratch.object, offsets),
+            serial,
+            padding: 0,
+        };
     }
+    let signature = slot.signature;
     let instruction = if is_new(offsets) {
         let first = code.wrapping_add(offsets.code_instructions as u64);
         let offset = stored.wrapping_sub(first) as i64;
@@ -228,10 +242,12 @@ fn one_frame(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     };
     let found = PythonEntry {
         code,
-        signature: code_signature(&scratch.object, offsets),
+        signature,
         instruction,
         kind: entry::FRAME,
     };
+    scratch.python.codes = (scratch.python.codes.rotate_left(5) ^ code ^ signature)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     push(scratch, &found);
     scratch.python.frame = previous;
     if is_entry && chain_of(offsets) == chain::CFRAME_ENTRY {

@@ -129,6 +129,7 @@ fn begin(scratch: &mut Scratch, task: *const u8, process: ProcessId, thread: u32
     scratch.python.runtime = 0;
     scratch.python.started = 0;
     scratch.python.count = 0;
+    scratch.python.codes = 0;
 }
 
 /// The kernel's part of the stack. Dear (0.2 µs a frame), so only where the kernel was running.

@@ -58,6 +58,20 @@ pub struct KnownRule {
     pub rule: u32,
 }
 
+/// A code object that was read in this sample. It stays the same while its frame is on the stack.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct KnownCode {
+    pub code: u64,
+    pub signature: u64,
+    /// The sample; another one's is worth nothing.
+    pub serial: u32,
+    pub padding: u32,
+}
+
+/// Slots for code objects: recursion, and decorators that are used again and again.
+pub const KNOWN_CODES: usize = 64;
+
 /// Slots for rules: 64 KiB a CPU.
 pub const KNOWN_RULES: usize = 4096;
 
@@ -103,8 +117,9 @@ pub struct Python {
     pub probe: u32,
     /// 1: an anchor lay beyond the native frames that were walked.
     pub beyond: u32,
-    pub padding: u32,
     pub count: u32,
+    /// Mix of all code objects met.
+    pub codes: u64,
 }
 
 #[repr(C)]
@@ -197,6 +212,7 @@ pub struct Scratch {
     pub code_next: u32,
     pub code_failed: u32,
     pub rules: [KnownRule; KNOWN_RULES],
+    pub codes: [KnownCode; KNOWN_CODES],
     pub kernel_section: KernelSection,
     pub native_section: NativeSection,
     pub python_section: PythonSection,
