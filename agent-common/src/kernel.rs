@@ -68,7 +68,7 @@ pub struct KernelOffsets {
     pub user_regs: u32,
     /// 1: arm64, 0: x86_64.
     pub arm64: u32,
-    /// 1: `mm_sequence` is odd while a writer is at work (6.13+).
+    /// 1: `mm_sequence` is odd while a writer is at work (6.13, and 6.12's stable releases).
     pub sequence_is_odd: u32,
 }
 

@@ -37,6 +37,7 @@ fn linux_5_10() {
         task_thread_pointer: 5032,
         mm_tree: 8,
         mm_vdso: 856,
+        mm_sequence: 0,
         vma_start: 0,
         vma_end: 8,
         vma_mm: 64,
@@ -66,6 +67,7 @@ fn linux_5_10() {
         has_task_pt_regs: 0,
         user_regs: 16384 - 168,
         arm64: 0,
+        sequence_is_odd: 0,
     };
     assert_eq!(offsets, expected);
     let subsystems = subsystems(&btf);
@@ -92,6 +94,7 @@ fn linux_6_12() {
         task_thread_pointer: 5416,
         mm_tree: 72,
         mm_vdso: 1096,
+        mm_sequence: 224,
         vma_start: 0,
         vma_end: 8,
         vma_mm: 16,
@@ -121,6 +124,7 @@ fn linux_6_12() {
         has_task_pt_regs: 0,
         user_regs: 16384 - 168,
         arm64: 0,
+        sequence_is_odd: 1,
     };
     assert_eq!(offsets, expected);
     let subsystems = subsystems(&btf);

@@ -145,7 +145,7 @@ pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError
 
     let has_maple_tree = mm.has("mm_mt");
     let x86_64 = task.has("thread.fsbase");
-    // A plain number until 6.12.
+    // A plain number in 6.4, a `seqcount` since 6.13.
     let sequence_is_odd = mm.has("mm_lock_seq.sequence");
     // A timespec64 until 6.5, under another name until 6.10, two members since 6.11.
     let (seconds, nanoseconds) = if inode.has("i_ctime_sec") {

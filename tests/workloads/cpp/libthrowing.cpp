@@ -15,7 +15,7 @@ FRAME uint64_t Thrower::raise(int depth) {
 
 FRAME uint64_t Thrower::compute(int depth) {
     auto mix = [this](uint64_t turns) { return burn_turns(turns) + state; };
-    uint64_t x = mix(4000 + (uint64_t)depth);
+    uint64_t x = mix(16000 + (uint64_t)depth);
     NO_TAIL_CALL();
     return x;
 }

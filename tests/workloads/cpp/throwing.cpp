@@ -4,6 +4,9 @@
 //     main > app::run > lib::enter > lib::descend<3> > … > lib::descend<0> > lib::Thrower::raise > (the C++ run time)
 //                                                                         > lib::Thrower::compute > (a lambda, inlined)
 //
+// While the run time installs the handler's registers it rewrites its own frame, return address included, and no unwind
+// information describes that; so much is computed between two throws that it is less than 0.2 % of the time.
+//
 // Truth: the legal orders of this program's own functions, arguments left out of the names.
 #include "../c/workload.h"
 
