@@ -17,6 +17,7 @@
 #   kernels/5.10/vmlinuz      Debian's cloud kernels, with `version` and `config` beside them
 #   kernels/6.12/vmlinuz
 #   py-spy/                   virtual environment with py-spy
+#   austin/                   the same with Austin, for the bench
 #   bin/pprof                 Go's `go tool pprof`
 #   bin/otelcol               an OpenTelemetry Collector: OTLP in, a file of JSON out
 #   speedscope/               npm's package of speedscope; tests open it in Chromium
@@ -32,7 +33,8 @@ readonly PACKAGES=(
     python3                             # Debian's own CPython 3.11: static, stripped, with PGO and LTO
     debootstrap docker.io runc          # other user lands, containers
     qemu-system-x86 busybox-static cpio # other kernels
-    python3-venv                        # for py-spy
+    python3-venv                        # for py-spy and Austin
+    linux-perf                          # the bench compares with it
     chromium                            # shows speedscope
 )
 # Sid's interpreters, best set first: a set that can't be had whole is followed by the next.
@@ -277,6 +279,20 @@ install_py_spy() {
     fi
 }
 
+# Only the bench needs it.
+install_austin() {
+    local log=$LOGS/austin.log program=$CACHE/austin/bin/austin
+    if ! [ -x "$program" ]; then
+        /usr/bin/python3 -m venv "$CACHE/austin" >"$log" 2>&1 </dev/null &&
+            "$CACHE/austin/bin/pip" -q --disable-pip-version-check install austin-dist >>"$log" 2>&1 </dev/null
+    fi
+    if [ -x "$program" ]; then
+        got austin "$("$CACHE/austin/bin/pip" --disable-pip-version-check list 2>/dev/null | sed -n 's/^austin-dist *//p') $program"
+    else
+        missing austin "$(cause "$log")"
+    fi
+}
+
 # ---------------------------------------------------------------------------------------------------- readers of formats
 
 install_speedscope() {
@@ -376,6 +392,7 @@ main() {
     import_image
     list_pyenv
     install_py_spy
+    install_austin
     install_speedscope
     build_go_programs
     echo "setup: $n_got there, $n_missing missing"

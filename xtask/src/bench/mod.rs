@@ -14,6 +14,7 @@ mod perf;
 mod pool;
 mod priority;
 mod proc;
+mod rivals;
 mod rows;
 mod run_time;
 mod slowdown;
@@ -104,6 +105,11 @@ const KINDS: &[Kind] = &[
         name: "rows",
         about: "unwind rows made of .eh_frame in a second",
         run: rows::run,
+    },
+    Kind {
+        name: "rivals",
+        about: "others on the same program: slowdown, samples, own CPU, memory",
+        run: rivals::run,
     },
 ];
 

@@ -102,7 +102,7 @@ fn fifo(path: &Path) -> Result<File> {
 }
 
 /// `[ perf record: Captured and wrote 0.113 MB perf.data (1234 samples) ]`
-fn captured(said: &str) -> Option<u64> {
+pub fn captured(said: &str) -> Option<u64> {
     let (before, _) = said.split_once(" samples) ]")?;
     before
         .rsplit('(')

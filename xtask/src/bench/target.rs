@@ -32,6 +32,26 @@ impl Target {
         Self::start(command, work, Place::Target)
     }
 
+    /// The same program run by CPython 3.15 inside another root file system, where its counter is too.
+    pub fn python_in(repository: &Repository, root: &Path, work: &Path) -> Result<Self> {
+        for file in ["cost.py", "workload.py"] {
+            let source = repository.root().join("tests/workloads/python").join(file);
+            std::fs::copy(source, root.join("tmp").join(file))
+                .with_context(|| format!("{} can't be written", root.display()))?;
+        }
+        let counter = root.join("tmp/counter");
+        let _ = std::fs::remove_file(work.join("counter"));
+        std::os::unix::fs::symlink(&counter, work.join("counter"))?;
+        let mut command = Command::new("chroot");
+        command.arg(root).args([
+            "/usr/bin/env",
+            "COUNTER=/tmp/counter",
+            "/usr/bin/python3.15",
+        ]);
+        command.args(["/tmp/cost.py", "--counter", "--seconds", SECONDS]);
+        Self::start(command, work, Place::Target)
+    }
+
     /// A C program, alone on its CPU.
     pub fn c(repository: &Repository, name: &str, work: &Path) -> Result<Self> {
         Self::compiled(repository, name, work, Place::Target)
