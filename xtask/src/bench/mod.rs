@@ -53,6 +53,9 @@ pub struct Args {
     /// Keep the windows of each sitting in this file, and take the earlier ones into account
     #[arg(long, value_name = "FILE")]
     pool: Option<PathBuf>,
+    /// Of the rivals, only this one
+    #[arg(long, value_name = "NAME")]
+    rival: Option<String>,
     /// Use this `strata` instead of building one
     #[arg(long, value_name = "PATH")]
     strata: Option<PathBuf>,
@@ -120,6 +123,7 @@ struct Bench<'a> {
     python: PathBuf,
     scratch: Scratch,
     pool: Pool,
+    rival: Option<String>,
     quick: bool,
 }
 
@@ -159,6 +163,7 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
         // In memory: what is measured writes there.
         scratch: Scratch::inside(Path::new("/dev/shm"))?,
         pool: Pool::open(args.pool.as_deref())?,
+        rival: args.rival.clone(),
         quick: args.quick,
     };
     let machine = Machine::here();

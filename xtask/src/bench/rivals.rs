@@ -22,7 +22,7 @@ use super::windows::{Clock, Window, slowdowns};
 use tool::{TOOLS, Tool};
 
 const RATES: [u32; 2] = [99, 999];
-const TIMES: usize = 5;
+const TIMES: usize = 4;
 /// For how long a tool records. The window lies in the middle.
 const RECORD: u32 = 5;
 const BEGIN: Duration = Duration::from_millis(1500);
@@ -42,7 +42,8 @@ struct Seen {
 
 pub fn run(bench: &Bench) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for tool in TOOLS {
+    let wanted = |tool: &&Tool| bench.rival.as_ref().is_none_or(|name| name == tool.name);
+    for tool in TOOLS.iter().filter(wanted) {
         let place = match (tool.find)(bench) {
             Ok(place) => place,
             Err(error) => {

@@ -42,13 +42,14 @@ impl Target {
         let counter = root.join("tmp/counter");
         let _ = std::fs::remove_file(work.join("counter"));
         std::os::unix::fs::symlink(&counter, work.join("counter"))?;
-        let mut command = Command::new("chroot");
-        command.arg(root).args([
-            "/usr/bin/env",
-            "COUNTER=/tmp/counter",
-            "/usr/bin/python3.15",
-        ]);
-        command.args(["/tmp/cost.py", "--counter", "--seconds", SECONDS]);
+        // In mounts of its own, which whoever wants to look at it from the same root can join.
+        let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /usr/bin/env \
+                      COUNTER=/tmp/counter /usr/bin/python3.15 /tmp/cost.py --counter --seconds \"$1\"";
+        let mut command = Command::new("unshare");
+        command
+            .args(["-m", "sh", "-c", script])
+            .arg(root)
+            .arg(SECONDS);
         Self::start(command, work, Place::Target)
     }
 

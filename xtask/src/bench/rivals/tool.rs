@@ -100,14 +100,13 @@ pub const TOOLS: &[Tool] = &[
         find: |_| cached("sid/usr/bin/python3.15"),
         target: |bench| Target::python_in(bench.repository, &cache().join("sid"), bench.work()),
         command: |_, _, pid, rate, seconds, output| {
-            let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /usr/bin/python3.15 \
-                          -m profiling.sampling attach -r \"$1\" -d \"$2\" --collapsed -o /dev/stderr \"$3\" 2>\"$4\"";
-            let mut command = Command::new("unshare");
-            command
-                .args(["-m", "sh", "-c", script])
-                .arg(cache().join("sid"));
+            let script = "exec /usr/bin/python3.15 -m profiling.sampling attach -r \"$0\" -d \"$1\" \
+                          --collapsed -o /tmp/tachyon.out \"$2\"";
+            let _ = std::fs::remove_file(output);
+            let _ = std::os::unix::fs::symlink(cache().join("sid/tmp/tachyon.out"), output);
+            let mut command = Command::new("nsenter");
+            command.args(["-m", "-r", "-t", &pid.to_string(), "/bin/sh", "-c", script]);
             command.args([rate, seconds, pid].map(|number| number.to_string()));
-            command.arg(output);
             command
         },
         ends_alone: true,
