@@ -89,6 +89,7 @@ mod tests {
             units: 0,
             monotonic,
             cpu,
+            waited: 0,
         };
         let marks = [mark(100, 1000), mark(200, 1080), mark(300, 1090)];
         assert_eq!(cpu_at(&marks, 150), Some(1040.0));

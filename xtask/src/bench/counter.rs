@@ -14,6 +14,8 @@ pub struct Mark {
     pub monotonic: u64,
     /// Nanoseconds that the working thread has used.
     pub cpu: u64,
+    /// Nanoseconds that it could have run and others did; not in the counter.
+    pub waited: u64,
 }
 
 /// The counter of a running workload.
@@ -44,6 +46,7 @@ impl Counter {
             units,
             monotonic,
             cpu,
+            waited: 0,
         })
     }
 
@@ -78,7 +81,8 @@ mod tests {
             Mark {
                 units: 7,
                 monotonic: 70,
-                cpu: 71
+                cpu: 71,
+                waited: 0
             }
         );
     }

@@ -20,6 +20,16 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok(total as f64 * 1e-9)
 }
 
+/// Nanoseconds that a process's first thread could have run while others did.
+pub fn waited(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/schedstat");
+    let text = fs::read_to_string(&path).with_context(|| format!("{path} can't be read"))?;
+    text.split_ascii_whitespace()
+        .nth(1)
+        .and_then(|number| number.parse().ok())
+        .with_context(|| format!("{path} is not understood"))
+}
+
 /// A line of /proc/PID/status in KiB.
 pub fn status_kib(pid: u32, name: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::child::{Place, Running, wait_for_word};
 use super::counter::{Counter, Mark};
+use super::proc;
 use crate::process;
 use crate::repository::Repository;
 
@@ -100,7 +101,10 @@ impl Target {
     }
 
     pub fn mark(&self) -> Result<Mark> {
-        self.counter.mark()
+        Ok(Mark {
+            waited: proc::waited(self.pid())?,
+            ..self.counter.mark()?
+        })
     }
 
     pub fn end(mut self) -> Result<()> {

@@ -17,9 +17,9 @@ pub struct Window {
 /// By which clock work is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// What anyone sees; other programs on the CPU count too.
+    /// What anyone sees, less the time for which other programs had the CPU. A profiler that stops the target shows.
     Wall,
-    /// The target thread's own time. Interrupts while it runs are part of it, other programs are not.
+    /// The target thread's own time: interrupts while it runs are part of it, stops are not.
     Cpu,
 }
 
@@ -29,7 +29,11 @@ impl Window {
         const FEWEST: u64 = 20;
         let units = self.to.units.checked_sub(self.from.units)?;
         let time = match clock {
-            Clock::Wall => self.to.monotonic.checked_sub(self.from.monotonic)?,
+            Clock::Wall => {
+                let waited = self.to.waited.checked_sub(self.from.waited)?;
+                let passed = self.to.monotonic.checked_sub(self.from.monotonic)?;
+                passed.checked_sub(waited)?
+            }
             Clock::Cpu => self.to.cpu.checked_sub(self.from.cpu)?,
         };
         (units >= FEWEST).then(|| time as f64 / units as f64)
@@ -63,13 +67,15 @@ mod tests {
             units: 5,
             monotonic: 1_000,
             cpu: 500,
+            waited: 0,
         };
         paces
             .iter()
             .map(|&(on, pace)| {
                 let from = mark;
                 mark.units += 1000;
-                mark.monotonic += 1000 * pace * 2;
+                mark.monotonic += 1000 * pace * 2 + 77;
+                mark.waited += 77;
                 mark.cpu += 1000 * pace;
                 Window { on, from, to: mark }
             })
