@@ -16,7 +16,7 @@ use crate::space::{FOUND, at_hand, read_mapping};
 use crate::{kernel, setting, stages, task};
 
 /// Frames in one run of the stage, of which a sample has at most 33 (tail calls).
-const FRAMES: u32 = 40;
+const FRAMES: u32 = 37;
 /// A frame pointer further away than this is no frame pointer.
 const FARTHEST: u64 = 1 << 20;
 
