@@ -35,7 +35,7 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
         targets.add_cgroups(filter);
     }
     progress.say("Loading …");
-    let mut session = Session::new(settings.config.clone())?;
+    let mut session = Session::new(settings.config.clone(), &args.pids)?;
     if args.verifier_stats {
         print_verified(&session);
     }
@@ -48,7 +48,7 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
         session.follow_forks()?;
     }
     progress.say("Reading the files that run …");
-    session.scan(&args.pids)?;
+    session.scan()?;
     wishes.enter(Phase::Recording);
     let watch = Watch::begin(session, &mut wishes, &mut targets, &mut progress)?;
     let mut child = waiting.map(Waiting::release).transpose()?;

@@ -10,6 +10,7 @@ mod files;
 mod finish;
 mod image;
 mod interpreters;
+mod listing;
 mod loader;
 mod machine;
 mod moments;
@@ -24,6 +25,7 @@ mod statistics;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use agent_common::cut::NativeEnd;
@@ -39,8 +41,6 @@ use crate::bpf::identify::Identifier;
 use crate::bpf::ring::Ring;
 use crate::bpf::table::Table;
 use crate::bpf::{Loaded, Options, cpus};
-use crate::process::file_id::Wanted;
-use crate::process::{ProcessHandle, list};
 use crate::profile::{Clock, Measurement};
 
 use clocks::Clocks;
@@ -49,7 +49,8 @@ pub use config::{Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
-use loader::{AskError, Loader};
+use listing::Listing;
+use loader::Loader;
 use machine::{clock, seed, vdso};
 use moments::Moments;
 use names::Names;
@@ -91,6 +92,7 @@ pub struct Session {
     table: Table,
     identifier: Identifier,
     loader: Loader,
+    listing: Option<Listing>,
     executables: Executables,
     interpreters: Interpreters,
     stacks: Stacks,
@@ -112,8 +114,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Loads the kernel side. Nothing is sampled yet.
-    pub fn new(config: Config) -> Result<Self, SessionError> {
+    /// Loads the kernel side, and begins to read the files that run now: all of them, or those of
+    /// `only` these processes. Nothing is sampled yet.
+    pub fn new(config: Config, only: &[u32]) -> Result<Self, SessionError> {
         let seed = seed();
         let settings = Settings {
             seed,
@@ -132,13 +135,20 @@ impl Session {
             ring_bytes: config.ring_bytes,
             possible_cpus: cpus::possible(),
         };
-        let mut loaded = Loaded::load(&options)?;
+        let mut loader = Loader::start().map_err(SessionError::Threads)?;
+        let (loaded, listing) = thread::scope(|scope| {
+            let loading = scope.spawn(|| Loaded::load(&options));
+            let listing = Listing::ask(&mut loader, only);
+            (loading.join(), listing)
+        });
+        let mut loaded = loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let ring = Ring::new(&mut loaded)?;
         let counters = Counters::new(&mut loaded)?;
         let table = Table::new(&mut loaded, config.table_mib)?;
         let identifier = Identifier::new(&mut loaded)?;
         Ok(Self {
-            loader: Loader::start().map_err(SessionError::Threads)?,
+            loader,
+            listing: Some(listing),
             executables: Executables::new(),
             interpreters: Interpreters::default(),
             stacks: Stacks::new(seed),
@@ -164,52 +174,22 @@ impl Session {
         })
     }
 
-    /// Reads the files that run now, `only` those of these processes where some are given.
-    pub fn scan(&mut self, only: &[u32]) -> Result<(), SessionError> {
+    /// Waits for the files that ran when the session was made.
+    pub fn scan(&mut self) -> Result<(), SessionError> {
         if let Some(image) = vdso() {
             self.executables
                 .add_vdso(&mut self.loaded, &mut self.table, image)?;
         }
-        let mut list = list::list();
-        let own = std::process::id();
-        for file in &mut list.files {
-            // The agent itself is never sampled.
-            file.uses.retain(|place| {
-                list.processes
-                    .get(place.process as usize)
-                    .is_some_and(|process| process.pid != own)
-            });
-        }
-        for file in &list.files {
-            let wanted = |place: &&list::Use| {
-                let process = list.processes.get(place.process as usize);
-                only.is_empty() || process.is_some_and(|process| only.contains(&process.pid))
-            };
-            let Some(place) = file.uses.iter().find(wanted) else {
-                continue;
-            };
-            let Some(process) = list.processes.get(place.process as usize) else {
-                continue;
-            };
-            let wanted = Wanted::Listed {
-                device: file.device,
-                inode: file.inode,
-            };
-            let path = String::from_utf8_lossy(&file.path).into_owned();
-            let asked = ProcessHandle::open(process.pid)
-                .map_err(AskError::from)
-                .and_then(|handle| {
-                    self.loader
-                        .ask(&handle, &place.avma, &wanted, Some(path), |_| false)
-                });
-            if let Err(error) = asked {
-                self.note_failure(&error);
-            }
+        let Some(listing) = self.listing.take() else {
+            return Ok(());
+        };
+        for error in &listing.failures {
+            self.note_failure(error);
         }
         while let Some(described) = self.loader.wait() {
             self.take(described)?;
         }
-        self.interpreters.scan(&self.executables, &list);
+        self.interpreters.scan(&self.executables, &listing.list);
         self.interpreters
             .attempt(&mut self.loaded, &mut self.executables)?;
         Ok(())
