@@ -65,3 +65,13 @@ pub fn clock() -> Clock {
         wall: now(libc::CLOCK_REALTIME),
     }
 }
+
+/// Gives memory that is free back to the kernel. Reading files takes much for a moment, on threads
+/// whose arenas glibc would keep: 30 MiB each were seen.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes glibc's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

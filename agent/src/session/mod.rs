@@ -23,6 +23,7 @@ mod stacks_tests;
 mod statistics;
 
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::thread;
@@ -51,7 +52,7 @@ use executables::Executables;
 use interpreters::Interpreters;
 use listing::Listing;
 use loader::Loader;
-use machine::{clock, seed, vdso};
+use machine::{clock, give_memory_back, seed, vdso};
 use moments::Moments;
 use names::Names;
 pub use resolve::View;
@@ -93,6 +94,8 @@ pub struct Session {
     identifier: Identifier,
     loader: Loader,
     listing: Option<Listing>,
+    /// Since memory was given back.
+    files_were_read: bool,
     executables: Executables,
     interpreters: Interpreters,
     stacks: Stacks,
@@ -149,6 +152,7 @@ impl Session {
         Ok(Self {
             loader,
             listing: Some(listing),
+            files_were_read: false,
             executables: Executables::new(),
             interpreters: Interpreters::default(),
             stacks: Stacks::new(seed),
@@ -192,6 +196,7 @@ impl Session {
         self.interpreters.scan(&self.executables, &listing.list);
         self.interpreters
             .attempt(&mut self.loaded, &mut self.executables)?;
+        give_memory_back();
         Ok(())
     }
 
@@ -235,8 +240,11 @@ impl Session {
         Ok(self.clocks.start(&mut self.loaded)?)
     }
 
-    /// Samples CPUs that came online, and forgets those that went.
+    /// Once a second: samples CPUs that came online, forgets those that went, gives memory back.
     pub fn follow_cpus(&mut self) -> Result<(), SessionError> {
+        if mem::take(&mut self.files_were_read) {
+            give_memory_back();
+        }
         Ok(self.clocks.follow_cpus(&mut self.loaded)?)
     }
 
@@ -245,6 +253,7 @@ impl Session {
         self.drain()?;
         while let Some(described) = self.loader.poll() {
             self.take(described)?;
+            self.files_were_read = true;
         }
         if !self.deferred.is_empty() {
             let done = self
