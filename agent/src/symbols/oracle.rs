@@ -364,15 +364,22 @@ fn libstdcpp() {
 
 #[test]
 fn libpython() {
+    // pyenv's has debug information, Debian's has not.
     check(
         "/root/.pyenv/versions/3.11.7/lib/libpython3.11.so.1.0",
         2000,
     );
+    check("/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0", 2000);
+}
+
+#[test]
+fn libcrypto() {
+    check("/usr/lib/x86_64-linux-gnu/libcrypto.so.3", 2000);
 }
 
 #[test]
 fn own_executable() {
-    check(std::env::current_exe().unwrap().to_str().unwrap(), 1000);
+    check(std::env::current_exe().unwrap().to_str().unwrap(), 2000);
 }
 
 /// `STRATA_ORACLE_FILE=/path cargo test given_file -- --nocapture`

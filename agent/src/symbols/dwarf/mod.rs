@@ -155,7 +155,8 @@ impl DebugInfo {
             for link in chain.iter().rev() {
                 let (name, first_line) = names.describe(&unit, link.entry, watch)?;
                 scopes.push(Scope {
-                    name,
+                    // An empty one is none.
+                    name: name.filter(|name| !name.is_empty()),
                     first_line,
                     file: place.and_then(|place| paths.get(place.file)),
                     line: place.and_then(|place| place.line),

@@ -210,6 +210,33 @@ fn limits_leave_the_symbol_table() {
 
 /// Overwrites random bytes of a program and asks for all addresses of a function: no panic, no
 /// endless loop.
+/// Found by the fuzz target `symbols`.
+#[test]
+fn an_empty_name_in_the_debug_information_is_none() {
+    let Some(compiled) = Compiled::new("empty") else {
+        return;
+    };
+    let svmas = compiled.svmas("outer");
+    let mut bytes = fs::read(compiled.path("program")).unwrap();
+    let name = b"twice\0";
+    let places: Vec<_> = (0..bytes.len() - name.len())
+        .filter(|place| bytes[*place..].starts_with(name))
+        .collect();
+    for place in places {
+        bytes[place] = 0;
+    }
+    let file = ExecutableFile {
+        id: 1,
+        path: "empty".into(),
+        source: Source::Bytes(bytes.into()),
+    };
+    let mut symbolizer = Symbolizer::new(Options::default());
+    for symbols in symbolizer.native_batch(&file, &svmas) {
+        assert!(symbols.iter().all(|symbol| !symbol.name.is_empty()));
+        assert_eq!(&*symbols.last().unwrap().name, "outer");
+    }
+}
+
 #[test]
 fn damaged_files_do_no_harm() {
     let Some(compiled) = Compiled::new("damaged") else {
