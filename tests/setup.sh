@@ -30,6 +30,8 @@ readonly LOGS=$CACHE/log
 readonly IMAGE=strata-test:sid
 readonly PACKAGES=(
     gcc g++ binutils gcc-multilib       # workloads; -m32 for the target whose stacks we must refuse
+    golang-go                           # a workload that is stripped and still has names
+    libc6-dbg                           # a separate debug file, found by build id
     python3                             # Debian's own CPython 3.11: static, stripped, with PGO and LTO
     debootstrap docker.io runc          # other user lands, containers
     qemu-system-x86 busybox-static cpio # other kernels

@@ -54,7 +54,9 @@ pub fn same(one: &str, other: &str) -> bool {
 }
 
 fn canonical(name: &str) -> String {
-    let name = strip_disambiguators(unversioned(name));
+    // What the symbol table says of Go's assembly functions, and Go's own table does not.
+    let name = unversioned(name);
+    let name = strip_disambiguators(name.strip_suffix(".abi0").unwrap_or(name));
     let name = strip_hash(&name)
         .replace(" >", ">")
         .replace(", ", ",")
@@ -163,6 +165,7 @@ mod tests {
         assert!(same("unsigned long f<3>(int, bool)", "f<3>(int,bool)"));
         assert!(same("a::b::h0123456789abcdef", "a::b"));
         assert!(same("<std[e28293b1aa0f68bd]::T>::new", "<std::T>::new"));
+        assert!(same("runtime.mstart", "runtime.mstart.abi0"));
         assert!(!same("f<[u8; 2]>", "f<>"));
         assert!(!same("f<3>(int)", "f<2>(int)"));
         assert!(!same("leaf", "other_leaf"));

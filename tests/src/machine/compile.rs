@@ -69,6 +69,35 @@ impl Compiler {
             .map_err(|problem| Problem::Skipped(format!("{name} can't be built: {problem}")))
     }
 
+    /// A Go program called `name`, and the same one stripped: `NAME-stripped`.
+    pub fn go(&self, name: &str, source: &str) -> Result<(PathBuf, PathBuf), Problem> {
+        for program in ["go", "strip"] {
+            if !on_path(program) {
+                return Err(Problem::Skipped(format!("{program} is not installed")));
+            }
+        }
+        let (whole, stripped) = (
+            self.out.join(name),
+            self.out.join(format!("{name}-stripped")),
+        );
+        // binutils before 2.42 can't read what Go writes as DWARF 5; Go before 1.25 does not know the word.
+        let build = |experiment: &str| {
+            let mut command = Command::new("go");
+            // Flags that this machine has set may be for another Go.
+            command
+                .env("GOFLAGS", "")
+                .env("GOENV", "off")
+                .env("GO111MODULE", "off");
+            command
+                .env("GOEXPERIMENT", experiment)
+                .args(["build", "-o"]);
+            run(command.arg(&whole).arg(workloads().join(source)))
+        };
+        build("nodwarf5").or_else(|_| build(""))?;
+        run(Command::new("strip").arg("-o").arg(&stripped).arg(&whole))?;
+        Ok((whole, stripped))
+    }
+
     /// A shared library.
     pub fn library(&self, name: &str, source: &str, extra: &[&str]) -> Result<PathBuf, Problem> {
         self.build(name, source, &[&["-shared", "-fPIC"], extra].concat())

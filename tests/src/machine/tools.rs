@@ -42,6 +42,27 @@ pub fn oracle(pid: u32, samples: &[Sample], scratch: &Path) -> Result<Oracle, Pr
     Ok(oracle)
 }
 
+/// Makes the oracle speak of a stripped file by the same file as it was before.
+pub fn unstripped(
+    oracle: &mut Oracle,
+    name: &str,
+    whole: &Path,
+    samples: &[Sample],
+) -> Result<(), Problem> {
+    let addresses = places(samples).remove(name).unwrap_or_default();
+    let asked: Vec<u64> = addresses
+        .iter()
+        .flat_map(|address| [*address, address.saturating_sub(1)])
+        .collect();
+    let inlines = addr2line(whole, &asked)?;
+    let demangled = demangle(&inlines)?;
+    oracle.files.insert(name.to_owned(), symbols(whole)?);
+    oracle
+        .inlines
+        .insert(name.to_owned(), parse_inlines(&inlines, &demangled));
+    Ok(())
+}
+
 /// Executable mappings of a process by the last part of their path, and a way to each that works from here.
 fn mapped_files(pid: u32, scratch: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))

@@ -9,6 +9,7 @@ mod cell;
 mod doctor;
 mod filters;
 mod formats;
+mod go;
 mod identity;
 mod native;
 mod output;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let mut cells = Vec::new();
     cells.extend(python::cells(&world));
     cells.extend(native::cells(&world));
+    cells.extend(go::cells(&world));
     cells.extend(identity::cells(&world));
     cells.extend(filters::cells(&world));
     cells.extend(places::cells(&world));
