@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod ebpf;
+mod fuzz;
 mod process;
 mod repository;
 mod scratch;
@@ -27,6 +28,8 @@ enum Chore {
     Ebpf(ebpf::Args),
     /// Enforce the repository's own rules.
     Check(check::Args),
+    /// Run the fuzz targets, or show that each finds the bug planted in it.
+    Fuzz(fuzz::Args),
     /// Boot an older kernel under QEMU and prove that strata does its work there.
     Vm(vm::Args),
     /// Measure what Strata costs, and what other profilers cost.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let result = Repository::find().and_then(|repository| match chore {
         Chore::Ebpf(args) => ebpf::run(&repository, &args),
         Chore::Check(args) => check::run(&repository, &args),
+        Chore::Fuzz(args) => fuzz::run(&repository, &args),
         Chore::Vm(args) => vm::run(&repository, &args),
         Chore::Bench(args) => bench::run(&repository, &args),
     });
