@@ -6,6 +6,7 @@
 
 mod lines;
 mod names;
+mod ranges;
 mod scopes;
 mod unit;
 mod watch;

@@ -3,6 +3,7 @@
 use gimli::{AttributeValue, EntriesRaw, UnitOffset};
 
 use super::lines::Place;
+use super::ranges;
 use super::watch::{Halt, Watch};
 use super::{Dwarf, Slice, Unit};
 
@@ -160,32 +161,8 @@ impl<'a> Function<'a> {
         &self,
         dwarf: &Dwarf<'a>,
         unit: &Unit<'a>,
-        mut visit: impl FnMut(u64, u64) -> Result<(), Halt>,
+        visit: impl FnMut(u64, u64) -> Result<(), Halt>,
     ) -> Result<(), Halt> {
-        if let Some(ranges) = self.ranges {
-            // A list that ends in rubbish ends there.
-            if let Ok(Some(mut ranges)) = dwarf.attr_ranges(unit, ranges) {
-                while let Ok(Some(range)) = ranges.next() {
-                    if range.begin < range.end {
-                        visit(range.begin, range.end)?;
-                    }
-                }
-            }
-            return Ok(());
-        }
-        let Some(low) = self.low.and_then(|low| dwarf.attr_address(unit, low).ok()?) else {
-            return Ok(());
-        };
-        let end = match self.high {
-            None => return Ok(()),
-            Some(high) => match dwarf.attr_address(unit, high) {
-                Ok(Some(address)) => Some(address),
-                _ => high.udata_value().and_then(|size| low.checked_add(size)),
-            },
-        };
-        match end {
-            Some(end) if low < end => visit(low, end),
-            _ => Ok(()),
-        }
+        ranges::for_each(dwarf, unit, [self.low, self.high, self.ranges], visit)
     }
 }

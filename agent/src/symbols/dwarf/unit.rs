@@ -10,6 +10,7 @@ use gimli::{
 
 use super::super::elf::number;
 use super::super::range_map::{Entry, RangeMap};
+use super::ranges;
 use super::watch::{Halt, RANGES_LIMIT, Watch};
 use super::{Dwarf, Slice, Unit};
 
@@ -72,25 +73,32 @@ impl UnitIndex {
         entries: &mut Vec<Entry<(u64, Reverse<u32>)>>,
         watch: &mut Watch,
     ) -> Result<(), Halt> {
-        let Ok(mut ranges) = dwarf.unit_ranges(unit) else {
+        let mut root = unit.entries();
+        if !matches!(root.next_dfs(), Ok(Some(_))) {
             return Ok(());
-        };
-        while let Ok(Some(range)) = ranges.next() {
+        }
+        let attribute = |name| root.current()?.attr_value(name);
+        let attributes = [
+            attribute(gimli::DW_AT_low_pc),
+            attribute(gimli::DW_AT_high_pc),
+            attribute(gimli::DW_AT_ranges),
+        ];
+        ranges::for_each(dwarf, unit, attributes, |start, end| {
             watch.step()?;
-            if !self.in_code(range.begin) {
-                continue;
+            if !self.in_code(start) {
+                return Ok(());
             }
             if entries.len() >= RANGES_LIMIT {
                 return Err(watch.too_costly());
             }
             entries.push(Entry {
-                key: (range.begin, Reverse(number)),
-                start: range.begin,
-                end: range.end,
+                key: (start, Reverse(number)),
+                start,
+                end,
                 value: number,
             });
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Whether a range that begins there is real. Linkers leave ranges of functions that they

@@ -237,6 +237,33 @@ fn an_empty_name_in_the_debug_information_is_none() {
     }
 }
 
+/// Found by the fuzz target `symbols`.
+#[test]
+fn a_size_that_does_not_fit_behind_its_address_is_none() {
+    let Some(compiled) = Compiled::new("size") else {
+        return;
+    };
+    // Unoptimised, all code is in one piece: its unit has an address and a size.
+    assert!(compiled.run("gcc", &["-O0", "-g", "-o", "program", "program.c"]));
+    let svmas = compiled.svmas("square");
+    let mut bytes = fs::read(compiled.path("program")).unwrap();
+    let start = svmas[0].to_le_bytes();
+    let places: Vec<_> = (0..bytes.len() - 16)
+        .filter(|place| bytes[*place..].starts_with(&start))
+        .collect();
+    assert!(places.len() > 1);
+    for place in places {
+        bytes[place + 8..place + 16].fill(0xff);
+    }
+    let file = ExecutableFile {
+        id: 1,
+        path: "size".into(),
+        source: Source::Bytes(bytes.into()),
+    };
+    let mut symbolizer = Symbolizer::new(Options::default());
+    symbolizer.native_batch(&file, &svmas);
+}
+
 #[test]
 fn damaged_files_do_no_harm() {
     let Some(compiled) = Compiled::new("damaged") else {
