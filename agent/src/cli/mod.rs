@@ -7,6 +7,7 @@ mod doctor;
 mod output;
 mod progress;
 mod record;
+mod report;
 mod save;
 mod settings;
 mod signals;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         .init();
     let result = match args.command {
         Command::Record(args) => record::run(args),
+        Command::Report(args) => report::run(&args),
         Command::Doctor(doctor) => doctor::run(&doctor, args.verbose),
     };
     match result {

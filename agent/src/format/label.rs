@@ -35,12 +35,12 @@ impl Label {
     }
 
     pub fn process(profile: &Profile, process: &Process) -> Self {
-        let text = format!("{} {}", &profile[process.name], process.id.pid);
+        let text = numbered(&profile[process.name], process.id.pid);
         Self::new(&text, LabelKind::Process)
     }
 
     pub fn thread(profile: &Profile, thread: &Thread) -> Self {
-        let text = format!("{} {}", &profile[thread.name], thread.tid);
+        let text = numbered(&profile[thread.name], thread.tid);
         Self::new(&text, LabelKind::Thread)
     }
 
@@ -70,6 +70,14 @@ impl Label {
             }
         }
         Self::new(&text, LabelKind::Frame(frame.kind))
+    }
+}
+
+/// `name 123`; the name alone where the number is not known.
+fn numbered(name: &str, number: u32) -> String {
+    match number {
+        0 => name.to_owned(),
+        _ => format!("{name} {number}"),
     }
 }
 

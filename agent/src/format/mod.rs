@@ -14,6 +14,7 @@ mod otlp;
 mod palette;
 mod places;
 mod pprof;
+pub mod read;
 mod speedscope;
 mod stacks;
 

@@ -34,7 +34,14 @@ impl Maker {
             file: profile.string(file),
             first_line: None,
         };
-        let path = profile.string("/usr/lib/x86_64-linux-gnu/libz.so.1.2.13");
+        let (path, svma) = match kind {
+            Native => ("/usr/lib/x86_64-linux-gnu/libz.so.1.2.13", 0x4ad0),
+            Kernel => ("[kernel]", 0xffff_ffff_8100_0010),
+            Jit => ("[anon]", 0x7f12_3456_7000),
+            Python | Marker => ("", 0),
+        };
+        let named = !path.is_empty();
+        let path = profile.string(path);
         let executable = Executable {
             path,
             build_id: StringId::EMPTY,
@@ -45,8 +52,8 @@ impl Maker {
             kind,
             function: (!name.is_empty()).then(|| profile.function(function)),
             line: (line != 0).then_some(line),
-            executable: (kind == Native).then(|| profile.executable(executable)),
-            svma: if kind == Native { 0x4ad0 } else { 0 },
+            executable: named.then(|| profile.executable(executable)),
+            svma,
             inlined: name.starts_with('~'),
         }
     }

@@ -11,6 +11,9 @@ use super::message::{Function, Line, Location, Mapping, ValueType};
 /// Stands for the executable of what is no machine code: pprof leaves names in brackets alone,
 /// and shows them where it shows binaries.
 pub const PYTHON: &str = "[python]";
+/// The same for code that comes without a file from where it was read.
+const KERNEL: &str = "[kernel]";
+pub const ANONYMOUS: &str = "[anon]";
 
 #[derive(Default)]
 pub struct Tables {
@@ -189,6 +192,8 @@ impl Tables {
                 let path = bracketed(&profile[executable.path]);
                 self.mapping(&path, &profile[executable.build_id])
             }
+            (FrameKind::Kernel, None) => self.mapping(KERNEL, ""),
+            (FrameKind::Jit, None) => self.mapping(ANONYMOUS, ""),
             (_, Some(executable)) => self.executable(profile, executable),
             (_, None) => 0,
         }
