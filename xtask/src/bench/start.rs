@@ -45,7 +45,8 @@ pub fn run(bench: &Bench) -> Result<Vec<Figure>> {
     for (name, whole) in [("the target alone", false), ("the whole machine", true)] {
         let (mut firsts, mut ends, mut samples) = (Vec::new(), Vec::new(), 0);
         for _ in 0..TIMES {
-            let target = Target::python(bench.repository, &bench.python, bench.work())?;
+            let (repository, work) = (bench.repository, bench.work());
+            let target = Target::python_at(repository, &bench.python, work, Place::Shared)?;
             let of = if whole {
                 Of::Machine
             } else {

@@ -27,10 +27,19 @@ pub struct Target {
 impl Target {
     /// The CPU-bound Python program, alone on its CPU.
     pub fn python(repository: &Repository, python: &Path, work: &Path) -> Result<Self> {
+        Self::python_at(repository, python, work, Place::Target)
+    }
+
+    pub fn python_at(
+        repository: &Repository,
+        python: &Path,
+        work: &Path,
+        place: Place,
+    ) -> Result<Self> {
         let mut command = Command::new(python);
         command.arg(repository.root().join("tests/workloads/python/cost.py"));
         command.args(["--counter", "--seconds", SECONDS]);
-        Self::start(command, work, Place::Target)
+        Self::start(command, work, place)
     }
 
     /// The same program run by CPython 3.15 inside another root file system, where its counter is too.
