@@ -60,6 +60,10 @@ pub fn cells(world: &Arc<World>) -> Vec<Cell> {
     add("speedscope", "shown", Formats::speedscope);
     add("firefox", "structure", Formats::firefox);
     add("otlp", "collector", Formats::collector);
+    add("report", "from_otlp", |formats| formats.report("all.otlp"));
+    add("report", "from_pprof", |formats| {
+        formats.report("all.pb.gz")
+    });
     cells
 }
 
@@ -242,6 +246,24 @@ impl Formats {
         }
         let written = collector.written()?;
         self.same(&recorded.stacks, &collector::stacks(&written)?)
+    }
+
+    /// What was recorded tells the same once it was turned into another format.
+    fn report(&self, name: &str) -> Result<(), Problem> {
+        let recorded = self.recorded()?;
+        let folded = recorded.file(&format!("{name}.folded"));
+        let mut command = self.world.strata()?.command(&["report", "--lines"]);
+        machine::run(command.arg(recorded.file(name)).arg("-o").arg(&folded))?;
+        let text = std::fs::read_to_string(&folded)
+            .map_err(|error| format!("{}: {error}", folded.display()))?;
+        self.same(&recorded.stacks, &readers::folded(&text)?)?;
+        // Names of processes too, and the marks of kernel code: the very same file.
+        if text != recorded.text("all.folded")? {
+            return Err(Problem::Failed(
+                "the folded files differ in more than their counts".to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 
