@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod ebpf;
 mod fuzz;
+mod man;
 mod process;
 mod repository;
 mod scratch;
@@ -30,6 +31,8 @@ enum Chore {
     Check(check::Args),
     /// Run the fuzz targets, or show that each finds the bug planted in it.
     Fuzz(fuzz::Args),
+    /// Write the manual's pages.
+    Man(man::Args),
     /// Boot an older kernel under QEMU and prove that strata does its work there.
     Vm(vm::Args),
     /// Measure what Strata costs, and what other profilers cost.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Ebpf(args) => ebpf::run(&repository, &args),
         Chore::Check(args) => check::run(&repository, &args),
         Chore::Fuzz(args) => fuzz::run(&repository, &args),
+        Chore::Man(args) => man::run(&repository, &args),
         Chore::Vm(args) => vm::run(&repository, &args),
         Chore::Bench(args) => bench::run(&repository, &args),
     });

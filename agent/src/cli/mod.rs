@@ -4,6 +4,7 @@
 mod args;
 mod command;
 mod doctor;
+mod manual;
 mod output;
 mod progress;
 mod record;
@@ -18,12 +19,21 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 pub use args::{Args, Command};
+use command::CommandError;
+use output::OutputError;
+use settings::SettingsError;
+
+use crate::bpf::limits::LimitError;
 
 /// Runs the program that the arguments ask for.
 pub fn main() -> ExitCode {
+    if std::env::args_os().len() < 2 {
+        eprint!("{}", args::WELCOME);
+        return ExitCode::from(2);
+    }
     let args = Args::parse();
     // There, more is a longer result, which the log would only be in the way of.
     let is_doctor = matches!(args.command, Command::Doctor(_));
@@ -41,6 +51,8 @@ pub fn main() -> ExitCode {
     let result = match args.command {
         Command::Record(args) => record::run(args),
         Command::Report(args) => report::run(&args),
+        Command::Completions { shell } => manual::complete(shell),
+        Command::Man { folder } => manual::pages(&folder),
         Command::Doctor(doctor) => doctor::run(&doctor, args.verbose),
     };
     match result {
@@ -52,12 +64,18 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The whole command line, for what is made of it: completions, manual pages.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 /// What a failure is to scripts: 2 for what was typed, as clap has it; 126 and 127 for commands, as
 /// shells have it.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if let Some(error) = error.downcast_ref::<command::CommandError>() {
+    if let Some(error) = error.downcast_ref::<CommandError>() {
         return ExitCode::from(error.exit_code());
     }
-    let typed = error.is::<settings::SettingsError>() || error.is::<output::OutputError>();
+    let rate = matches!(error.downcast_ref(), Some(LimitError::Rate { .. }));
+    let typed = rate || error.is::<SettingsError>() || error.is::<OutputError>();
     ExitCode::from(if typed { 2 } else { 1 })
 }

@@ -110,28 +110,39 @@ impl Strata {
             command: shown,
             until,
         };
-        running.wait_for_events()?;
+        let events = wait_for_events(&mut running.child, until);
+        events.map_err(|why| format!("`{}` {why}", running.command))?;
         Ok(running)
     }
 }
 
-impl Running {
-    /// It samples once it holds an event for each CPU. How it says so to people is its own business.
-    fn wait_for_events(&mut self) -> Result<(), String> {
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        while Instant::now() < self.until {
-            // One that has ended already is judged by `finish`.
-            if events_of(self.child.id()) >= cpus || matches!(self.child.try_wait(), Ok(Some(_))) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(5));
+/// It samples once it holds an event for each CPU. How it says so to people is its own business.
+pub fn wait_for_events(child: &mut Child, until: Instant) -> Result<(), String> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    while Instant::now() < until {
+        // One that has ended already is judged by who waits for its end.
+        if events_of(child.id()) >= cpus || matches!(child.try_wait(), Ok(Some(_))) {
+            return Ok(());
         }
-        Err(format!("`{}` opened no events in time", self.command))
+        std::thread::sleep(Duration::from_millis(5));
     }
+    Err("opened no events in time".to_owned())
+}
 
+impl Running {
     /// Does what Ctrl-C does.
     pub fn interrupt(&self) {
-        super::target::signal(self.child.id(), libc::SIGINT);
+        self.signal(libc::SIGINT);
+    }
+
+    /// Sends a signal to it alone.
+    pub fn signal(&self, number: i32) {
+        super::target::signal(self.child.id(), number);
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_there(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits for the end, and reads what was written.

@@ -5,6 +5,7 @@
 //! find makes it skipped, by name, with the reason; with STRATA_CI=1 the cells of `required.txt` must not be skipped.
 
 mod again;
+mod behaviour;
 mod cell;
 mod doctor;
 mod filters;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     cells.extend(filters::cells(&world));
     cells.extend(places::cells(&world));
     cells.extend(output::cells(&world));
+    cells.extend(behaviour::cells(&world));
     cells.extend(doctor::cells(&world));
     cells.extend(formats::cells(&world));
     let only = again::only();

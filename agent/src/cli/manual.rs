@@ -1,0 +1,67 @@
+//! What is made of the command line's own description: completions for shells, manual pages.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+/// Prints a shell's completions.
+pub fn complete(shell: clap_complete::Shell) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut super::command(), "strata", &mut script);
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(&script)
+        .and_then(|()| stdout.flush())
+        .context("the completions can't be written to stdout")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes `strata.1` and a page for each subcommand.
+pub fn pages(folder: &Path) -> Result<ExitCode> {
+    let failed = || {
+        format!(
+            "pages of the manual can't be written to {}",
+            folder.display()
+        )
+    };
+    fs::create_dir_all(folder).with_context(failed)?;
+    clap_mangen::generate_to(super::command(), folder).with_context(failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::super::command().debug_assert();
+    }
+
+    #[test]
+    fn each_subcommand_that_people_see_has_a_page() {
+        let folder = tempfile::tempdir().unwrap();
+        pages(folder.path()).unwrap();
+        let page = |name: &str| fs::read_to_string(folder.path().join(name));
+        assert!(page("strata.1").unwrap().contains("strata record -p 1234"));
+        let record = page("strata-record.1").unwrap();
+        assert!(record.contains("perf_event_max_sample_rate"), "{record}");
+        assert!(page("strata-doctor.1").is_ok());
+        assert!(page("strata-man.1").is_err());
+    }
+
+    #[test]
+    fn examples_fit_a_terminal() {
+        let texts = [super::super::args::WELCOME.to_owned()].into_iter();
+        let helps = super::super::command();
+        let helps = helps.get_subcommands().filter_map(|it| it.get_after_help());
+        for text in texts.chain(helps.map(ToString::to_string)) {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+}
