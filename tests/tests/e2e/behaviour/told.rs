@@ -116,7 +116,7 @@ pub fn summary(world: &World) -> Result<(), Problem> {
         0,
         &[
             " samples in 1.",
-            "%  inner (simple)",
+            "%  burn_turns (simple)",
             &text(&svg),
             "browser",
             &opened,
