@@ -10,6 +10,8 @@ pub struct Stats {
     pub entries: u64,
     /// All sampling events, whoever was running.
     pub runs: u64,
+    /// How long nothing was sampled since somebody paused the recording.
+    pub paused_ns: u64,
     pub samples: u64,
     pub whole: u64,
     pub cut: BTreeMap<String, u64>,

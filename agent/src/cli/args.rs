@@ -68,7 +68,7 @@ pub enum Command {
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   strata completions bash > ~/.local/share/bash-completion/completions/strata
-  strata completions zsh  > ~/.zfunc/_strata      with fpath+=~/.zfunc before compinit
+  strata completions zsh > ~/.zfunc/_strata      (fpath+=~/.zfunc before compinit)
   strata completions fish > ~/.config/fish/completions/strata.fish";
 
 const EXAMPLES: &str = "\
@@ -220,7 +220,8 @@ pub struct ReportArgs {
 }
 
 const DOCTOR_EXAMPLES: &str = "\
-Exit code: 0 when `strata record` would work, 1 when it would not, 2 for arguments that are none.
+Exit code: 0 when `strata record` would work, 1 when it would not, 2 for
+arguments that are none.
 
 Examples:
   Would a recording work here?

@@ -47,7 +47,11 @@ mod tests {
         pages(folder.path()).unwrap();
         let page = |name: &str| fs::read_to_string(folder.path().join(name));
         // In roff a hyphen is written `\\-`.
-        assert!(page("strata.1").unwrap().contains("strata record \\-p 1234"));
+        assert!(
+            page("strata.1")
+                .unwrap()
+                .contains("strata record \\-p 1234")
+        );
         let record = page("strata-record.1").unwrap();
         assert!(record.contains("perf_event_max_sample_rate"), "{record}");
         assert!(page("strata-doctor.1").is_ok());

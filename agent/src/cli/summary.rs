@@ -22,8 +22,7 @@ pub fn lines(outputs: &[Output], profile: &Profile, statistics: &Statistics) -> 
     let seconds = profile.span.duration().as_secs_f64();
     let mut lines = vec![format!("{} in {seconds:.1} s.", samples(total.samples))];
     if total.entries == 0 {
-        let paused = statistics.left_out.get("paused").copied().unwrap_or(0);
-        lines.push(nothing(paused).to_owned());
+        lines.push(nothing(statistics.paused_ns).to_owned());
     }
     let lost: u64 = statistics.lost.values().sum();
     if lost > 0 {
@@ -60,7 +59,7 @@ pub fn lines(outputs: &[Output], profile: &Profile, statistics: &Statistics) -> 
 
 fn nothing(paused: u64) -> &'static str {
     if paused > 0 {
-        "The recording was paused whenever the target used the CPU."
+        "The target did not use the CPU while the recording was not paused."
     } else {
         "The target did not use the CPU. Record for longer, or while it works."
     }
@@ -336,7 +335,7 @@ mod tests {
         let mut statistics = tally(0, 0, 0);
         let said = |statistics: &Statistics| lines(&[], &Profile::new(), statistics)[1].clone();
         assert!(said(&statistics).contains("did not use the CPU"));
-        statistics.left_out.insert("paused".to_owned(), 7);
+        statistics.paused_ns = 7;
         assert!(said(&statistics).contains("paused"));
     }
 
