@@ -68,7 +68,7 @@ pub enum Command {
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   strata completions bash > ~/.local/share/bash-completion/completions/strata
-  strata completions zsh > ~/.zfunc/_strata      (fpath+=~/.zfunc before compinit)
+  strata completions zsh > ~/.zfunc/_strata    (a folder that is in $fpath)
   strata completions fish > ~/.config/fish/completions/strata.fish";
 
 const EXAMPLES: &str = "\
