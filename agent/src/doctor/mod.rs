@@ -2,12 +2,14 @@
 //!
 //! - [`machine`], [`rights`], [`settings`]: what the kernel and this process's rights allow.
 //! - [`trial`]: what a recording does first, done for a moment.
-//! - [`process`]: what Strata sees in one process.
+//! - [`process`]: what Strata sees in one process; [`files`] and [`interpreter`] are its parts.
 //! - [`report`]: what was found, for people and for programs.
 //!
 //! Nothing is looked at in a way of its own: the rooms that a recording uses are asked the same
 //! questions.
 
+pub mod files;
+pub mod interpreter;
 pub mod machine;
 pub mod process;
 pub mod report;

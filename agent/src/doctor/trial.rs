@@ -229,8 +229,8 @@ pub fn describe(program: &Program) -> Finding {
         ));
     }
     match program.load_ms {
-        Some(took) => parts.push(format!("{took:.1} ms to load")),
+        Some(took) => parts.push(format!("{took:.1} ms")),
         None => parts.push("not loaded".to_owned()),
     }
-    Finding::ok(&*program.name, parts.join("; ")).more()
+    Finding::ok(&*program.name, parts.join(", ")).more()
 }

@@ -8,7 +8,7 @@ use super::accessor::{self, ACCESSOR, ACCESSOR_BYTES, Hints};
 use super::elf::{Elf, Kind, Symbol};
 use super::eval_loop;
 use super::memory::u64_at;
-use super::offsets::{COOKIE, DEBUG_OFFSETS_BYTES, Layout, debug_header};
+use super::offsets::{COOKIE, DEBUG_OFFSETS_BYTES, Layout, LayoutSource, debug_header};
 use super::unfit::Unfit;
 use super::version::{self, Version};
 
@@ -47,6 +47,12 @@ impl Binary {
     /// Whether the file offset lies in the evaluation loop (known in 3.8 to 3.10 alone).
     pub fn is_eval_loop(&self, offset: u64) -> bool {
         self.eval_loop.iter().any(|range| range.contains(&offset))
+    }
+
+    /// Where the file's offsets come from, if there are any.
+    pub fn layout_source(&self) -> Option<LayoutSource> {
+        let layout = self.layout.as_ref().ok()?;
+        Some(layout.source())
     }
 
     /// Why no process of this file can be walked, if that is known already.

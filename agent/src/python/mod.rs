@@ -29,11 +29,13 @@ mod validate;
 mod version;
 pub mod walk;
 
-pub use derive::{derive, hold_for_file};
+pub use derive::{Findings, derive, derive_with, hold_for_file};
 pub use detect::{Binary, detect};
 pub use internal::{is_internal, is_loop_callee};
 pub use memory::{Memory, ReadError};
+pub use offsets::{LayoutSource, named};
 pub use place::{Merged, Placed, Role, place};
+pub use thread_state::KeySource;
 pub use unfit::Unfit;
 pub use version::Version;
 

@@ -29,6 +29,19 @@ pub(super) struct Rule {
     pub thread: u8,
     pub base: i32,
     pub key_offset: u32,
+    /// How the key was found; none where there is no key.
+    pub key: Option<KeySource>,
+}
+
+/// How `autoTSSkey` was found in the runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The code of the exported accessor names it.
+    Accessor,
+    /// Where it stands in the builds that were looked at.
+    Table,
+    /// The whole runtime was searched.
+    Search,
 }
 
 /// A native thread and its states (one an interpreter).
@@ -73,11 +86,12 @@ pub(super) fn find(
             runtime,
             keys,
         };
-        if let Some(key_offset) = search.run(binary, layout, states) {
+        if let Some((key_offset, source)) = search.run(binary, layout, states) {
             return Ok(Rule {
                 thread: kind,
                 base: base as i32,
                 key_offset,
+                key: Some(source),
             });
         }
     }
@@ -148,17 +162,23 @@ struct KeySearch<'a> {
 }
 
 impl KeySearch<'_> {
-    fn run(&self, binary: &Binary, layout: &Layout, states: &[ThreadState]) -> Option<u32> {
-        let hints = binary
-            .hints
-            .key_offsets
-            .iter()
-            .copied()
-            .chain(layout.key_offset);
+    fn run(
+        &self,
+        binary: &Binary,
+        layout: &Layout,
+        states: &[ThreadState],
+    ) -> Option<(u32, KeySource)> {
+        let named = binary.hints.key_offsets.iter().copied();
+        let hints = named
+            .map(|hint| (hint, KeySource::Accessor))
+            .chain(layout.key_offset.map(|hint| (hint, KeySource::Table)));
         hints
-            .filter(|hint| u64::from(*hint) < binary.runtime_size)
-            .find(|hint| self.is_key(*hint))
-            .or_else(|| self.scan(binary.runtime_size, states))
+            .filter(|(hint, _)| u64::from(*hint) < binary.runtime_size)
+            .find(|(hint, _)| self.is_key(*hint))
+            .or_else(|| {
+                let found = self.scan(binary.runtime_size, states)?;
+                Some((found, KeySource::Search))
+            })
     }
 
     fn is_key(&self, key_offset: u32) -> bool {
@@ -218,6 +238,7 @@ fn static_tls(memory: &dyn Memory, binary: &Binary, owners: &[Owner]) -> Result<
         thread: thread::STATIC_TLS,
         base: -(distance as i32),
         key_offset: 0,
+        key: None,
     };
     let holds = |distance: &u64| {
         owners.iter().all(|owner| {

@@ -19,7 +19,7 @@ use crate::process::open::{OpenError, open_executable};
 use crate::process::{ProcessError, ProcessHandle};
 use crate::python::{self, Binary};
 use crate::symbols::Source;
-use crate::unwind::{self, Segments};
+use crate::unwind::{self, Segments, UnwindError};
 
 /// Threads that read files.
 const WORKERS: usize = 2;
@@ -214,7 +214,32 @@ impl Loader {
     }
 }
 
+/// What a recording takes out of a file.
+pub struct Contents {
+    pub segments: Option<Segments>,
+    pub rows: Result<unwind::Table, UnwindError>,
+    pub python: Option<Binary>,
+}
+
 /// Reads what is wanted of an open file.
+pub fn contents(file: &File) -> io::Result<Contents> {
+    let image = image::read(file)?;
+    Ok(Contents {
+        segments: Segments::of(&image).ok(),
+        rows: unwind::build(&image),
+        python: python::detect(&image),
+    })
+}
+
+/// The sections that a file's rows come from, for people.
+pub fn rows_from(file: &File) -> Vec<&'static str> {
+    image::read(file)
+        .ok()
+        .and_then(|image| unwind::sources(&image).ok())
+        .unwrap_or_default()
+}
+
+/// Reads a file of the list.
 fn describe(job: Job) -> Described {
     let Job {
         key,
@@ -222,13 +247,13 @@ fn describe(job: Job) -> Described {
         file,
         announced,
     } = job;
-    let image = image::read(&file);
+    let contents = contents(&file);
     let source = executables::source(file);
-    let (segments, rows, python) = match image {
-        Ok(image) => (
-            Segments::of(&image).ok(),
-            unwind::build(&image).map_err(|error| error.name()),
-            python::detect(&image),
+    let (segments, rows, python) = match contents {
+        Ok(contents) => (
+            contents.segments,
+            contents.rows.map_err(|error| error.name()),
+            contents.python,
         ),
         Err(_) => (None, Err("unreadable"), None),
     };

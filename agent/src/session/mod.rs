@@ -11,12 +11,12 @@ mod finish;
 mod image;
 mod interpreters;
 mod listing;
-mod loader;
+pub mod loader;
 mod machine;
 mod moments;
-mod names;
+pub mod names;
 mod resolve;
-mod space;
+pub mod space;
 mod stacks;
 #[cfg(test)]
 mod stacks_tests;

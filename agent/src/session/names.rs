@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use agent_common::process::ProcessId;
 use agent_common::record;
 
 use crate::process::ProcessHandle;
-use crate::symbols::Source;
+use crate::symbols::{Source, SymbolError};
 
 /// Most processes and threads that are kept.
 const MOST: usize = 1 << 17;
@@ -80,7 +80,18 @@ impl Names {
 
 fn perf_map(process: &ProcessId) -> Option<Source> {
     let handle = ProcessHandle::open_same(process).ok()?;
-    let status = String::from_utf8_lossy(&handle.read("status", 8192).ok()?).into_owned();
+    let (_, file) = find_perf_map(&handle).ok()?;
+    handle.is(process).then(|| Source::File(Arc::new(file)))
+}
+
+/// The perf map of a process and where it is, if it may be believed.
+pub fn find_perf_map(handle: &ProcessHandle) -> Result<(PathBuf, File), SymbolError> {
+    let absent = || SymbolError::Read {
+        what: "the process's status",
+        cause: std::io::ErrorKind::NotFound.into(),
+    };
+    let status = handle.read("status", 8192).map_err(|_| absent())?;
+    let status = String::from_utf8_lossy(&status).into_owned();
     let field = |name: &str| {
         status
             .lines()
@@ -92,11 +103,14 @@ fn perf_map(process: &ProcessId) -> Option<Source> {
             })
     };
     // Its pid where it lives, which is the one it writes into the name.
-    let pid = field("NSpid:")?.pop()?;
-    let owner = field("Uid:")?.first()?.parse().ok()?;
-    let path = format!("/proc/{}/root/tmp/perf-{pid}.map", process.pid);
-    let file: File = crate::symbols::perf_map::open(Path::new(&path), owner).ok()?;
-    handle.is(process).then(|| Source::File(Arc::new(file)))
+    let pid = field("NSpid:").and_then(|mut pids| pids.pop());
+    let pid = pid.ok_or_else(absent)?;
+    let owner = field("Uid:").and_then(|ids| ids.first()?.parse().ok());
+    let owner = owner.ok_or_else(absent)?;
+    let path = format!("/proc/{}/root/tmp/perf-{pid}.map", handle.pid());
+    let path = PathBuf::from(path);
+    let file = crate::symbols::perf_map::open(&path, owner)?;
+    Ok((path, file))
 }
 
 fn text(bytes: &[u8]) -> String {

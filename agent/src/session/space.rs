@@ -38,6 +38,7 @@ struct Part {
 /// A file of a snapshot.
 pub struct Listed<'a> {
     pub avma: &'a Range<u64>,
+    pub offset: u64,
     pub device: u64,
     pub inode: u64,
     pub path: &'a str,
@@ -73,9 +74,21 @@ impl Snapshot {
             .filter(|part| part.inode != 0)
             .map(|part| Listed {
                 avma: &part.avma,
+                offset: part.offset,
                 device: part.device,
                 inode: part.inode,
                 path: &part.name,
+            })
+    }
+
+    /// Mappings with code that is in no file, as JIT compilers make it, and their bytes.
+    pub fn code_without_file(&self) -> (usize, u64) {
+        let kernels = ["[vdso]", "[vsyscall]", "[uprobes]"];
+        let parts = self.0.iter();
+        parts
+            .filter(|part| part.inode == 0 && !kernels.contains(&part.name.as_str()))
+            .fold((0, 0), |(count, bytes), part| {
+                (count + 1, bytes + (part.avma.end - part.avma.start))
             })
     }
 

@@ -13,7 +13,7 @@ const LINK_LIMIT: u64 = 8192;
 
 /// The debug file of an executable, found by build id or by `.gnu_debuglink`. It must have the
 /// executable's build id: another version of it would give wrong names.
-pub fn find(elf: &Elf<'_>, path: &str, directories: &[PathBuf]) -> Option<Source> {
+pub fn find(elf: &Elf<'_>, path: &str, directories: &[PathBuf]) -> Option<(PathBuf, Source)> {
     let id = elf.build_id()?;
     let mut candidates = by_build_id(&id, directories);
     if let Some((name, _)) = link(elf, ".gnu_debuglink")
@@ -25,7 +25,10 @@ pub fn find(elf: &Elf<'_>, path: &str, directories: &[PathBuf]) -> Option<Source
         candidates.push(directory.join(".debug").join(&name));
         candidates.push(directory.join(&name));
     }
-    candidates.into_iter().find_map(|path| open(&path, &id))
+    candidates.into_iter().find_map(|path| {
+        let source = open(&path, &id)?;
+        Some((path, source))
+    })
 }
 
 /// The file with the parts that `dwz` found in several debug files (`.gnu_debugaltlink`).

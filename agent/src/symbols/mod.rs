@@ -19,6 +19,7 @@ mod elf;
 mod error;
 mod gopclntab;
 mod identity;
+pub mod inventory;
 mod kernel;
 mod native;
 pub mod perf_map;

@@ -55,7 +55,7 @@ impl NativeFile {
         };
         let separate = separate
             .as_ref()
-            .and_then(|source| match Elf::parse(source) {
+            .and_then(|(_, source)| match Elf::parse(source) {
                 Ok(elf) => Some(elf),
                 Err(error) => {
                     errors.push(error);
@@ -125,7 +125,7 @@ impl NativeFile {
 }
 
 /// Executable segments.
-fn code(elf: &Elf<'_>) -> RangeMap {
+pub(super) fn code(elf: &Elf<'_>) -> RangeMap {
     let segments = elf.segments.iter().filter(|segment| segment.executable);
     let entries = segments.map(|segment| Entry {
         key: 0,

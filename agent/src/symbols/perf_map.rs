@@ -45,7 +45,7 @@ pub fn open(path: &Path, owner: u32) -> Result<File, SymbolError> {
 
 impl PerfMap {
     /// Reads the beginning of a file, at most [`LIMIT`] bytes.
-    pub(super) fn load(source: &Source) -> Result<Self, SymbolError> {
+    pub fn load(source: &Source) -> Result<Self, SymbolError> {
         let size = source.len()?.min(LIMIT);
         Ok(Self::parse(source.read("the perf map", 0, size)?))
     }
@@ -91,6 +91,11 @@ impl PerfMap {
             system_name: system_name.into(),
             ..Symbol::default()
         })
+    }
+
+    /// How many lines name something.
+    pub fn count(&self) -> usize {
+        self.names.len()
     }
 
     pub fn bytes(&self) -> usize {

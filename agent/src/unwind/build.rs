@@ -64,6 +64,16 @@ pub(super) fn build(header: &Header, vdso: bool) -> Result<Table, UnwindError> {
     assemble(&spans, functions)
 }
 
+/// The sections that rows come from.
+pub(super) fn sources(header: &Header) -> Vec<&'static str> {
+    let segments = Segments::from_headers(header);
+    let eh_frame = sources::eh_frame(header, &segments).is_some();
+    let debug_frame = sources::debug_frame(header).is_some();
+    let both = [(".eh_frame", eh_frame), (".debug_frame", debug_frame)];
+    let there = both.into_iter().filter(|(_, there)| *there);
+    there.map(|(name, _)| name).collect()
+}
+
 /// Makes the function at `entry` (an svma) the outermost one.
 fn end_at(segments: &Segments, entry: u64, spans: &mut Vec<Span>) {
     let Some((segment, start)) = segments.code(entry) else {

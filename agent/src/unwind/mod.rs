@@ -54,6 +54,11 @@ pub fn build_vdso(image: &[u8]) -> Result<Table, UnwindError> {
     build::build(&Header::parse(image)?, true)
 }
 
+/// The sections that [`build`] takes a file's rows from.
+pub fn sources(file: &[u8]) -> Result<Vec<&'static str>, UnwindError> {
+    Ok(build::sources(&Header::parse(file)?))
+}
+
 /// The machine that a file is for.
 pub fn machine(file: &[u8]) -> Result<Machine, UnwindError> {
     Ok(Header::parse(file)?.machine)

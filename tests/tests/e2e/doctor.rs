@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::Value;
+use strata_tests::machine::interpreters::{self, Interpreter};
+use strata_tests::machine::target::Target;
 use strata_tests::machine::{self, Problem, on_path, run};
 
 use crate::cell::Cell;
@@ -18,9 +20,19 @@ pub fn cells(world: &Arc<World>) -> Vec<Cell> {
     };
     add("machine", "facts", facts);
     add("machine", "no-btf", no_btf);
+    add("process", "c", c_program);
+    add("process", "gone", gone);
+    add("process", "perf-map", perf_map);
     add("rights", "no-bpf", no_bpf);
     add("rights", "user", user);
     add("rights", "pid-namespace", pid_namespace);
+    for interpreter in interpreters::all() {
+        let world = Arc::clone(world);
+        let property = interpreter.name.clone();
+        cells.push(Cell::new("doctor", "process", property, move || {
+            python(&world, &interpreter)
+        }));
+    }
     cells
 }
 
@@ -62,6 +74,11 @@ impl Examined {
 
     fn check(&self, name: &str) -> &Value {
         &self.report["checks"][name]
+    }
+
+    /// The one process that was asked for.
+    fn process(&self) -> &Value {
+        &self.report["processes"][0]
     }
 
     /// Fails unless the exit code, the verdict and the states agree that a recording works, or that it does not.
@@ -248,5 +265,134 @@ fn pid_namespace(world: &World) -> Result<(), Problem> {
     let examined = Examined::of(world, &inside, &[])?;
     examined.works(false)?;
     examined.failed(&["namespaces"])?;
+    Ok(())
+}
+
+/// A C program: the file, its rows and its build id.
+fn c_program(world: &World) -> Result<(), Problem> {
+    let program = world.compiler.build("simple", "c/simple.c", &[])?;
+    let target = Target::start(Command::new(&program).arg("60"))?;
+    let examined = Examined::of(world, &[], &["-p", &target.pid.to_string()])?;
+    examined.works(true)?;
+    let process = examined.process();
+    same("pid", &process["pid"], target.pid)?;
+    same("name", &process["name"], "simple")?;
+    same(
+        "interpreters",
+        &process["interpreters"],
+        Vec::<Value>::new(),
+    )?;
+    let file = &process["files"][0];
+    same("path", &file["path"], program.to_string_lossy())?;
+    same("DWARF", &file["dwarf"], true)?;
+    same("sources of rows", &file["rows_from"], vec![".eh_frame"])?;
+    if file["rows"].as_u64().is_none_or(|rows| rows < 4) {
+        return Err(format!("{} rows", file["rows"]).into());
+    }
+    let notes = run(Command::new("readelf").arg("--notes").arg(&program))?;
+    let id = notes
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Build ID: "));
+    same("build id", &file["build_id"], id)?;
+    // All that nm calls code, `main` and its callees among them.
+    let names = run(Command::new("nm").arg(&program))?;
+    let functions = names
+        .lines()
+        .filter(|line| {
+            matches!(
+                line.split_whitespace().nth(1),
+                Some("t" | "T" | "w" | "W" | "i")
+            )
+        })
+        .count() as u64;
+    let ours = file["symbols"][".symtab"].as_u64().unwrap_or(0);
+    if ours < 4 || ours > functions {
+        return Err(format!("{ours} symbols where nm has {functions} functions").into());
+    }
+    Ok(())
+}
+
+/// A pid that nobody has.
+fn gone(world: &World) -> Result<(), Problem> {
+    // Above the kernel's highest process id.
+    let examined = Examined::of(world, &[], &["-p", "4194999"])?;
+    if examined.code != Some(1) || !examined.process()["error"].is_string() {
+        return Err(format!("{:?}: {}", examined.code, examined.process()).into());
+    }
+    Ok(())
+}
+
+/// An interpreter, by what it says of itself.
+fn python(world: &World, interpreter: &Interpreter) -> Result<(), Problem> {
+    let mut command = interpreter.command("shares.py")?;
+    let version = run(asked(&command, &[]).args(["-c", VERSION]))?;
+    let target = Target::start(&mut command)?;
+    let examined = Examined::of(world, &[], &["-p", &target.pid.to_string()])?;
+    examined.works(true)?;
+    let found = &examined.process()["interpreters"];
+    let [found] = &found.as_array().cloned().unwrap_or_default()[..] else {
+        return Err(format!("not one interpreter: {found}").into());
+    };
+    same("version", &found["version"], version.trim())?;
+    same("error", &found["error"], Value::Null)?;
+    let published = ["3.13", "3.14", "3.15"];
+    let publishes = published.iter().any(|it| version.starts_with(it));
+    let from = if publishes {
+        "_Py_DebugOffsets"
+    } else {
+        "table"
+    };
+    same("source of the offsets", &found["offsets_from"], from)?;
+    if found["frames"].as_u64().is_none_or(|frames| frames == 0) {
+        return Err(format!("nothing was confirmed: {found}").into());
+    }
+    let libraries = run(Command::new("cat").arg(format!("/proc/{}/maps", target.pid)))?;
+    let path = found["path"].as_str().unwrap_or_default();
+    if path.is_empty() || !libraries.contains(path) {
+        return Err(format!("{path} is not mapped").into());
+    }
+    Ok(())
+}
+
+const VERSION: &str = "import platform; print(platform.python_version())";
+
+/// The same interpreter with other arguments than a script.
+fn asked(command: &Command, flags: &[&str]) -> Command {
+    let mut other = Command::new(command.get_program());
+    let arguments: Vec<_> = command.get_args().collect();
+    let (_, before) = arguments
+        .split_last()
+        .unwrap_or((&command.get_program(), &[]));
+    other.args(before).args(flags);
+    other
+}
+
+/// The map that CPython writes for perf.
+fn perf_map(world: &World) -> Result<(), Problem> {
+    let interpreter = interpreters::named("3.12-pyenv")?;
+    let mut command = asked(&interpreter.command("shares.py")?, &["-X", "perf"]);
+    command.arg(machine::workloads().join("python/shares.py"));
+    let target = Target::start(&mut command)?;
+    let lines = || {
+        let path = format!("/tmp/perf-{}.map", target.pid);
+        std::fs::read_to_string(&path)
+            .map(|text| text.lines().count() as u64)
+            .map_err(|error| format!("{path}: {error}"))
+    };
+    let before = lines()?;
+    let examined = Examined::of(world, &[], &["-p", &target.pid.to_string()])?;
+    let after = lines()?;
+    let _ = std::fs::remove_file(format!("/tmp/perf-{}.map", target.pid));
+    let process = examined.process();
+    let names = process["perf_map"]["names"].as_u64().unwrap_or(0);
+    if before == 0 || names < before || names > after {
+        return Err(format!("{names} names, where the map has {before} to {after} lines").into());
+    }
+    if process["code_without_file"]["bytes"]
+        .as_u64()
+        .is_none_or(|bytes| bytes == 0)
+    {
+        return Err("its trampolines are in no file, and not seen".into());
+    }
     Ok(())
 }

@@ -3,7 +3,7 @@
 mod debug;
 mod table;
 
-use agent_common::python::{CODE_BYTES, FRAME_BYTES, PythonOffsets, TSTATE_BYTES};
+use agent_common::python::{CODE_BYTES, FRAME_BYTES, PythonOffsets, TSTATE_BYTES, chain};
 
 use super::unfit::Unfit;
 use super::version::Version;
@@ -36,7 +36,64 @@ pub struct Layout {
     pub key_offset: Option<u32>,
 }
 
+/// Where the offsets of a layout come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayoutSource {
+    /// The interpreter's own `_Py_DebugOffsets`.
+    DebugOffsets,
+    /// A table of ours: the version publishes none.
+    Table,
+}
+
+/// The offsets that the kernel side walks with, by name: `object.member`, as far as the version
+/// has such a member.
+pub fn named(offsets: &PythonOffsets) -> Vec<(&'static str, u16)> {
+    let it = offsets;
+    let all = [
+        ("tstate.interp", it.tstate_interp),
+        ("tstate.frame", it.tstate_frame),
+        ("tstate.cframe", it.tstate_cframe),
+        ("tstate.thread_id", it.tstate_thread_id),
+        ("cframe.current", it.cframe_current),
+        ("cframe.previous", it.cframe_previous),
+        ("frame.code", it.frame_code),
+        ("frame.previous", it.frame_previous),
+        ("frame.instruction", it.frame_instruction),
+        ("frame.owner", it.frame_owner),
+        ("frame.is_entry", it.frame_is_entry),
+        ("code.first_line", it.code_first_line),
+        ("code.filename", it.code_filename),
+        ("code.name", it.code_name),
+        ("code.qualname", it.code_qualname),
+        ("code.linetable", it.code_linetable),
+        ("code.instructions", it.code_instructions),
+        ("unicode.length", it.unicode_length),
+        ("unicode.state", it.unicode_state),
+        ("unicode.ascii", it.unicode_ascii),
+        ("unicode.compact", it.unicode_compact),
+        ("bytes.size", it.bytes_size),
+        ("bytes.data", it.bytes_data),
+    ];
+    // 0 stands for a member that a version does not have, but for the first one of an object.
+    let first = |name: &str| match name {
+        "cframe.current" | "frame.code" => it.chain == chain::CFRAME_SHIM,
+        "frame.previous" => it.chain == chain::SHIM,
+        _ => false,
+    };
+    all.into_iter()
+        .filter(|(name, offset)| *offset != 0 || first(name))
+        .collect()
+}
+
 impl Layout {
+    pub fn source(&self) -> LayoutSource {
+        if self.offsets.chain == chain::SHIM {
+            LayoutSource::DebugOffsets
+        } else {
+            LayoutSource::Table
+        }
+    }
+
     /// The layout of a build with the GIL. `image` is what the file holds at `_PyRuntime`, empty
     /// where it holds nothing.
     pub fn of(version: Version, image: &[u8]) -> Result<Self, Unfit> {

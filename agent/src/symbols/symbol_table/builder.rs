@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::candidate::Candidate;
 use super::{Symbol, SymbolTable};
@@ -29,6 +30,8 @@ type Key = (bool, u64, Reverse<u32>);
 pub struct Builder {
     names: Vec<u8>,
     candidates: Vec<Candidate>,
+    /// Which of the candidates each table gave.
+    tables: Vec<(&'static str, Range<usize>)>,
     /// PLT entries of ifuncs by their svma: their names may stand in a table still to come.
     ifunc_entries: Vec<(PltEntry, u64)>,
 }
@@ -40,12 +43,34 @@ impl Builder {
         let mut errors = Vec::new();
         for name in [".symtab", ".dynsym"] {
             if let Some(section) = elf.section(name) {
+                let before = self.candidates.len();
                 errors.extend(self.add_table(elf, section).err());
+                self.count(name, before);
             }
         }
         errors.extend(self.add_plt(elf).err());
+        let before = self.candidates.len();
         errors.extend(self.add_debugdata(elf).err());
+        self.count(".gnu_debugdata", before);
         errors
+    }
+
+    fn count(&mut self, table: &'static str, before: usize) {
+        self.tables.push((table, before..self.candidates.len()));
+    }
+
+    /// How many symbols in `code` each table gave so far, those without any left out.
+    pub fn counts(&self, code: &RangeMap) -> Vec<(&'static str, usize)> {
+        let count = |range: &Range<usize>| {
+            let candidates = self.candidates.get(range.clone()).unwrap_or_default();
+            let in_code = |candidate: &&Candidate| code.get(candidate.symbol.start).is_some();
+            candidates.iter().filter(in_code).count()
+        };
+        let tables = self.tables.iter();
+        tables
+            .map(|(table, range)| (*table, count(range)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
     fn add_table(&mut self, elf: &Elf<'_>, section: &Section) -> Result<(), SymbolError> {
