@@ -88,6 +88,11 @@ impl GoTable {
         Ok(Self { data, header })
     }
 
+    /// How many functions it names.
+    pub fn count(&self) -> usize {
+        self.header.count
+    }
+
     /// The function whose code an svma is in.
     pub fn get(&self, svma: u64) -> Option<Found<'_>> {
         let function = Function::find(&self.data, &self.header, svma)?;

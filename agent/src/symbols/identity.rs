@@ -73,7 +73,7 @@ fn htlhash(source: &Source) -> Option<String> {
     Some(hex(&hash.finalize()[..16]))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -6,6 +6,8 @@ use super::Options;
 use super::debug_file;
 use super::elf::Elf;
 use super::error::SymbolError;
+use super::gopclntab::GoTable;
+use super::identity;
 use super::native;
 use super::source::ExecutableFile;
 use super::symbol_table::Builder;
@@ -35,11 +37,16 @@ pub fn take(file: &ExecutableFile, options: &Options) -> Inventory {
         }
     };
     let id = elf.build_id();
-    found.build_id = id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
+    found.build_id = id.map(|id| identity::hex(&id));
     let mut builder = Builder::default();
     found.errors.extend(builder.add(&elf));
     let code = native::code(&elf);
     found.tables = builder.counts(&code);
+    match GoTable::load(&elf) {
+        Ok(Some(table)) => found.tables.push((".gopclntab", table.count())),
+        Ok(None) => {}
+        Err(error) => found.errors.push(error),
+    }
     found.dwarf = elf.section(".debug_info").is_some();
     if found.dwarf {
         return found;
