@@ -10,6 +10,9 @@ pub struct Stats {
     pub entries: u64,
     /// All sampling events, whoever was running.
     pub runs: u64,
+    /// When sampling began and ended, by the monotonic clock.
+    pub started_ns: u64,
+    pub ended_ns: u64,
     /// How long nothing was sampled since somebody paused the recording.
     pub paused_ns: u64,
     pub samples: u64,

@@ -244,7 +244,7 @@ fn goes_on(world: &World) -> Result<(), Problem> {
     })?;
     let written = fs::read_to_string(&file).map_err(|error| error.to_string())?;
     let samples = folded::total(&folded::parse(&written)?);
-    expect(samples > 100, || {
+    expect(samples > 10, || {
         format!("{samples} samples of a busy second")
     })
 }
@@ -315,7 +315,7 @@ fn terminate(world: &World) -> Result<(), Problem> {
     let recording = running.finish_unchecked()?;
     let samples = folded::total(&recording.samples);
     expect(
-        recording.code == Some(128 + libc::SIGTERM) && samples > 100,
+        recording.code == Some(128 + libc::SIGTERM) && samples > 10,
         || {
             format!(
                 "{:?}, {samples} samples\n{}",
@@ -341,9 +341,16 @@ fn pause(world: &World) -> Result<(), Problem> {
     expect((0.5..4.0).contains(&paused), || {
         format!("{paused} s are said to have been paused, of a second and a half")
     })?;
-    let (entries, expected) = (recording.stats.entries, 499 * 9 / 2);
-    expect(entries.abs_diff(expected) < expected / 3, || {
-        format!("{entries} entries in four and a half seconds")
+    // However busy the machine is, a clock never fires more often than it was told to. Without the pause it would have.
+    let stats = &recording.stats;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let seconds = (stats.ended_ns - stats.started_ns) as f64 / 1e9 - paused;
+    let most = 499.0 * cpus as f64 * seconds * 1.02;
+    expect((100.0..most).contains(&(stats.runs as f64)), || {
+        format!(
+            "{} runs in {seconds:.2} s, at most {most:.0} were due",
+            stats.runs
+        )
     })
 }
 
@@ -359,7 +366,7 @@ fn one_ends(world: &World) -> Result<(), Problem> {
     expect(recording.errors.contains(&word), || {
         format!("no `{word}` in:\n{}", recording.errors)
     })?;
-    for (pid, least) in [(gone, 100), (long.pid, 1000)] {
+    for (pid, least) in [(gone, 10), (long.pid, 50)] {
         let samples = recording.stats.process(pid)?.samples;
         expect(samples > least, || {
             format!("{samples} samples of process {pid}")
@@ -386,7 +393,7 @@ fn all_end(world: &World) -> Result<(), Problem> {
     let recording = running.finish()?;
     let samples = folded::total(&recording.samples);
     expect(
-        samples > 100 && recording.errors.contains("so has the recording"),
+        samples > 10 && recording.errors.contains("so has the recording"),
         || format!("{samples} samples\n{}", recording.errors),
     )
 }
