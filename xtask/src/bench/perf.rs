@@ -32,6 +32,8 @@ impl Perf {
         let mut command = quiet("perf");
         command.args(["record", "-e", "cpu-clock", "-F", &rate.to_string()]);
         command.args(["--call-graph", graph, "-p", &pid.to_string(), "-D", "-1"]);
+        // Else perf goes to each CPU to switch its events, and waits for the target's.
+        command.arg("--per-thread");
         command.arg("--control").arg(format!(
             "fifo:{},{}",
             work.join("control").display(),
