@@ -138,8 +138,15 @@ fn perf() -> Result<PathBuf> {
 fn perf_record(program: &Path, pid: u32, rate: u32, graph: &str, output: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["record", "-e", "cpu-clock", "-F", &rate.to_string()]);
-    command.args(["--call-graph", graph, "-p", &pid.to_string(), "-o"]);
-    command.arg(output);
+    // Without this, perf goes to each CPU to begin there, and waits for the target's.
+    command.args([
+        "--per-thread",
+        "--call-graph",
+        graph,
+        "-p",
+        &pid.to_string(),
+    ]);
+    command.arg("-o").arg(output);
     command
 }
 
