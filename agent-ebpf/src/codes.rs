@@ -18,7 +18,7 @@ use crate::scratch::{Scratch, scratch};
 use crate::{emit, stages};
 
 /// Entries in one run of the stage.
-const ENTRIES: u32 = 128;
+const ENTRIES: u32 = 64;
 /// Bytes of a string's head: length, state and, for ASCII, the place where its text begins.
 const HEAD: u32 = 48;
 

@@ -17,7 +17,7 @@ use crate::{setting, stages};
 /// Frames and anchors in one run of the stage.
 const STEPS: u32 = 128;
 /// Native frames that one step passes in search of an anchor.
-const PROBES: u32 = 8;
+const PROBES: u32 = 4;
 /// Bytes from the thread state's start in which `root_cframe` lies.
 const ROOT_CFRAME: u64 = 512;
 /// Keys that glibc keeps in a thread's own block.

@@ -1,7 +1,10 @@
 //! A trial: the kernel side loaded and started as for a recording, looked at, and dropped.
 
 use std::fs::File;
-use std::thread::sleep;
+use std::hint;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use agent_common::counter::Counter;
@@ -81,12 +84,15 @@ impl Trial {
                 }
             }
         }
+        // The clock of an idle CPU may stand still.
+        let busy = Busy::on(&silent);
         let begin = Instant::now();
         while attached.is_ok() && !silent.is_empty() && begin.elapsed() < patience {
             sleep(LOOK);
             let now = self.counters.on_each_cpu(Counter::Entries);
             silent.retain(|&cpu| now.get(cpu as usize) <= before.get(cpu as usize));
         }
+        drop(busy);
         for link in links {
             self.loaded.detach(link)?;
         }
@@ -101,5 +107,48 @@ impl Trial {
     /// Whether the kernel side can be asked for the identity of a file.
     pub fn identifies(&self, file: &File) -> bool {
         self.identifier.identify(&self.loaded, file).is_some()
+    }
+}
+
+/// A thread on each CPU that spins until this is dropped.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn on(cpus: &[u32]) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        for &cpu in cpus {
+            let over = Arc::clone(&over);
+            // One that can't be started leaves its CPU to whatever else runs there.
+            let _ = thread::Builder::new()
+                .name(format!("strata-busy-{cpu}"))
+                .spawn(move || {
+                    if stay_on(cpu) {
+                        while !over.load(Ordering::Relaxed) {
+                            hint::spin_loop();
+                        }
+                    }
+                });
+        }
+        Self(over)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Binds this thread to a CPU.
+fn stay_on(cpu: u32) -> bool {
+    // SAFETY: plain integers, for which zero is a value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    if cpu as usize >= libc::CPU_SETSIZE as usize {
+        return false;
+    }
+    // SAFETY: the number is within the set, and the set lives as long as the call.
+    unsafe {
+        libc::CPU_SET(cpu as usize, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set) == 0
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use agent_common::counter::Counter;
+
 use super::args::FormatArg;
 use super::output::{Output, Place};
 use crate::format::grouped;
@@ -14,7 +16,9 @@ const TOP: usize = 5;
 /// Causes that are named of one kind of trouble.
 const CAUSES: usize = 3;
 /// Less than this of the sampling events that were due is worth a word.
-const REACHED: f64 = 0.99;
+const REACHED: f64 = 0.95;
+/// As is no smaller number of them: for how long CPUs were idle is known to the tick.
+const MISSING: u64 = 100;
 
 /// The lines of the summary.
 pub fn lines(outputs: &[Output], profile: &Profile, statistics: &Statistics) -> Vec<String> {
@@ -169,15 +173,16 @@ fn nameless(profile: &Profile) -> String {
 /// A word where fewer sampling events came than were due.
 fn rate(statistics: &Statistics) -> Option<String> {
     let due = statistics.due?;
-    // One each CPU may be under way at either end.
-    let missing = due.saturating_sub(statistics.runs);
-    if missing <= 2 * statistics.cpus || statistics.runs as f64 >= due as f64 * REACHED {
+    let idle = statistics.left_out.get(Counter::Idle.name());
+    let runs = statistics.runs - idle.copied().unwrap_or(0).min(statistics.runs);
+    let missing = due.saturating_sub(runs);
+    if missing < MISSING || runs as f64 >= due as f64 * REACHED {
         return None;
     }
     Some(format!(
         "  The machine reached {} of the rate: the kernel slowed sampling down, or the CPUs were \
          given to other machines meanwhile. Shares are right all the same; lower the rate by -r.",
-        percent(statistics.runs, due)
+        percent(runs, due)
     ))
 }
 
@@ -351,6 +356,14 @@ mod tests {
         assert_eq!(rate(&with(995, Some(1000))), None);
         assert_eq!(rate(&with(1001, Some(1000))), None);
         assert_eq!(rate(&with(7, Some(10))), None, "the ends of a short one");
+        let mut idle = with(5000, Some(1000));
+        idle.left_out.insert(Counter::Idle.name().to_owned(), 4010);
+        assert_eq!(rate(&idle), None);
+        idle.left_out.insert(Counter::Idle.name().to_owned(), 4500);
+        assert!(
+            rate(&idle).is_some(),
+            "idle CPUs don't make up for busy ones"
+        );
         let said = rate(&with(800, Some(1000))).unwrap();
         assert!(said.contains("reached 80.0 % of the rate"), "{said}");
     }

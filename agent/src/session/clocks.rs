@@ -1,18 +1,21 @@
 //! The clocks by which CPUs are sampled: begun, paused, ended; and for how long.
 
 use std::collections::HashMap;
+use std::fs;
 
 use super::machine::monotonic;
 use crate::bpf::{Event, Link, LoadError, Loaded, cpus};
+use crate::process::identity::ns_per_tick;
 
 /// One clock a CPU. Times are nanoseconds of the monotonic clock.
 pub struct Clocks {
     event: Event,
     rate: u64,
-    /// CPUs that are sampled, and since when.
-    attached: HashMap<u32, (Link, u64)>,
-    /// For how long CPUs were sampled, all of them together.
-    pub sampled: u64,
+    /// CPUs that are sampled, since when, and for how long they had been idle by then.
+    attached: HashMap<u32, (Link, u64, u64)>,
+    /// For how long CPUs were sampled while they had something to do, all of them together. The
+    /// clock of an idle CPU may stand still.
+    pub busy: u64,
     /// Most CPUs that were sampled at once.
     pub cpus: u64,
     /// When sampling began; 0 before.
@@ -29,7 +32,7 @@ impl Clocks {
             event,
             rate,
             attached: HashMap::new(),
-            sampled: 0,
+            busy: 0,
             cpus: 0,
             started: 0,
             ended: 0,
@@ -57,16 +60,21 @@ impl Clocks {
             .copied()
             .collect();
         for cpu in gone {
-            if let Some((link, since)) = self.attached.remove(&cpu) {
-                self.sampled += monotonic().saturating_sub(since);
+            if let Some((link, ..)) = self.attached.remove(&cpu) {
                 // Its event went with the CPU.
                 let _ = loaded.detach(link);
             }
         }
-        for cpu in online {
-            if !self.attached.contains_key(&cpu) {
+        let new: Vec<u32> = online
+            .into_iter()
+            .filter(|cpu| !self.attached.contains_key(cpu))
+            .collect();
+        if !new.is_empty() {
+            let idle = idle_times();
+            for cpu in new {
                 let link = loaded.attach(cpu, self.event, self.rate)?;
-                self.attached.insert(cpu, (link, monotonic()));
+                let idle = idle.get(&cpu).copied().unwrap_or(0);
+                self.attached.insert(cpu, (link, monotonic(), idle));
             }
         }
         self.cpus = self.cpus.max(self.attached.len() as u64);
@@ -106,10 +114,46 @@ impl Clocks {
     }
 
     fn detach(&mut self, loaded: &mut Loaded) -> Result<(), LoadError> {
-        for (_, (link, since)) in self.attached.drain() {
-            self.sampled += monotonic().saturating_sub(since);
+        let idle = idle_times();
+        for (cpu, (link, since, idle_before)) in self.attached.drain() {
+            let idle = idle.get(&cpu).copied().unwrap_or(0);
+            let all = monotonic().saturating_sub(since);
+            self.busy += all.saturating_sub(idle.saturating_sub(idle_before));
             loaded.detach(link)?;
         }
         Ok(())
+    }
+}
+
+/// For how long each CPU has had nothing to do since boot, in ns (`/proc/stat`: idle and iowait).
+fn idle_times() -> HashMap<u32, u64> {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    text.lines().filter_map(idle_time).collect()
+}
+
+fn idle_time(line: &str) -> Option<(u32, u64)> {
+    let mut words = line.strip_prefix("cpu")?.split(' ');
+    let cpu = words.next()?.parse().ok()?;
+    // user nice system idle iowait …
+    let ticks: u64 = words
+        .skip(3)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .fold(0, u64::saturating_add);
+    Some((cpu, ticks.saturating_mul(ns_per_tick())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_of_a_cpu() {
+        let tick = ns_per_tick();
+        let line = "cpu1 10 0 20 300 4 0 5 0 0 0";
+        assert_eq!(idle_time(line), Some((1, 304 * tick)));
+        assert_eq!(idle_time("cpu  10 0 20 300 4 0 5 0 0 0"), None);
+        assert_eq!(idle_time("ctxt 7"), None);
+        assert!(idle_times().len() >= cpus::online().len());
     }
 }

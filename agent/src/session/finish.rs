@@ -94,7 +94,7 @@ impl Session {
     fn due_runs(&self) -> Option<u64> {
         match self.config.event {
             Event::CpuClock => {
-                let runs = u128::from(self.clocks.sampled) * u128::from(self.config.rate);
+                let runs = u128::from(self.clocks.busy) * u128::from(self.config.rate);
                 u64::try_from(runs / 1_000_000_000).ok()
             }
             // A CPU that has nothing to do has no cycles.
