@@ -29,8 +29,6 @@ counters! {
     OtherProcess = "other_process",
     /// Left out: cgroup not in the filter.
     OtherCgroup = "other_cgroup",
-    /// Left out: sampling is paused.
-    Paused = "paused",
     /// Accepted by the filter: each of these becomes a sample or a loss.
     Accepted = "accepted",
     /// Sample records written.

@@ -108,9 +108,6 @@ pub const CGROUP_DEFAULT: u32 = u32::MAX;
 pub struct Control {
     /// Bodies sent under another epoch are sent again.
     pub epoch: u32,
-    /// 1: entries are counted and nothing else is done.
-    pub paused: u32,
     /// Changes with each change of what an executable's or interpreter's entry says.
     pub generation: u32,
-    pub padding: u32,
 }

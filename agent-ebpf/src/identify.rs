@@ -25,12 +25,13 @@ pub fn identify(ctx: &RawTracePointContext) -> i32 {
     let Some(answer) = IDENTIFIED.get_ptr_mut(0) else {
         return 0;
     };
+    // SAFETY: an entry of an array.
+    let answer = unsafe { &mut *answer };
+    // The last answer may be of another file at the same address.
+    answer.avma = 0;
     if read_file_id(scratch, address) {
-        // SAFETY: an entry of an array.
-        unsafe {
-            (*answer).file = scratch.unknown.id;
-            (*answer).avma = address;
-        }
+        answer.file = scratch.unknown.id;
+        answer.avma = address;
     }
     0
 }

@@ -57,7 +57,8 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
-/// Working memory, one entry a CPU and one for `identify`. A plain array, since values of per-CPU maps end at 32 KiB.
+/// Working memory, one entry a CPU and one for `identify`. A plain array, since values of per-CPU
+/// maps end at 32 KiB.
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 

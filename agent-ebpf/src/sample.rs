@@ -12,7 +12,7 @@ use agent_common::process::ProcessId;
 use agent_common::record::{Header, Sample, VERSION, kind};
 use agent_common::stack::{KERNEL_FRAMES, StackHash, StackShape};
 
-use crate::maps::{CONTROL, PIDS, PROCESS_ENTRIES, count};
+use crate::maps::{PIDS, PROCESS_ENTRIES, count};
 use crate::scratch::{Scratch, scratch};
 use crate::task::{self, User};
 use crate::{kernel, lifecycle, setting, space, stages};
@@ -30,12 +30,6 @@ pub fn sample<C: EbpfContext>(ctx: &C, interrupted_kernel: bool) -> u32 {
     }
     if pid == setting!(own_pid) {
         count(Counter::Own);
-        return 0;
-    }
-    if let Some(control) = CONTROL.get(0)
-        && control.paused != 0
-    {
-        count(Counter::Paused);
         return 0;
     }
     let filter = setting!(filter);

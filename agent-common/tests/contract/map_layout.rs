@@ -83,12 +83,7 @@ fn settings_and_control() {
         wakeup_bytes: u32 = 40,
         identify_slot: u32 = 44,
     });
-    layout!(Control, 16, {
-        epoch: u32 = 0,
-        paused: u32 = 4,
-        generation: u32 = 8,
-        padding: u32 = 12,
-    });
+    layout!(Control, 8, { epoch: u32 = 0, generation: u32 = 4 });
 }
 
 #[test]
