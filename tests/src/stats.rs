@@ -84,7 +84,7 @@ mod tests {
         };
         let text = format!(
             r#"{{"entries": 20, "runs": 24, "samples": 18, "whole": 15, "cut": {{}}, "unnamed": 0, "lost": {{}},
-                "left_out": {{"idle": 4}}, "paused_ns": 0, "processes": [{}, {}]}}"#,
+                "left_out": {{"idle": 4}}, "started_ns": 1, "ended_ns": 2, "paused_ns": 0, "processes": [{}, {}]}}"#,
             life(8),
             life(7)
         );
