@@ -357,7 +357,7 @@ fn python(world: &World, interpreter: &Interpreter) -> Result<(), Problem> {
 const VERSION: &str = "import platform; print(platform.python_version())";
 
 /// The same interpreter with other arguments than a script.
-fn asked(command: &Command, flags: &[&str]) -> Command {
+pub fn asked(command: &Command, flags: &[&str]) -> Command {
     let mut other = Command::new(command.get_program());
     let arguments: Vec<_> = command.get_args().collect();
     let (_, before) = arguments

@@ -1,5 +1,6 @@
 //! Off the beaten track: targets in a container or in another root, and one whose stacks can't be read.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -9,10 +10,11 @@ use strata_tests::faults;
 use strata_tests::folded::{Frame, Sample};
 use strata_tests::legal::LegalStacks;
 use strata_tests::machine::target::Target;
-use strata_tests::machine::{Problem, cache, container, interpreters, run};
+use strata_tests::machine::{Problem, cache, container, interpreters, run, workloads};
 use strata_tests::orders::Orders;
 
 use crate::cell::{Cell, must_fail};
+use crate::doctor::asked;
 use crate::world::{Recorded, World};
 
 const RIGHT: f64 = 0.995;
@@ -28,6 +30,7 @@ pub fn cells(world: &Arc<World>) -> Vec<Cell> {
     add("container", "native", container_native);
     add("container", "python", container_python);
     add("32-bit", "honest", thirty_two_bit);
+    add("perf-map", "named", perf_map);
     cells
 }
 
@@ -197,4 +200,51 @@ fn thirty_two_bit(world: &World) -> Result<(), Problem> {
         )));
     }
     Ok(())
+}
+
+/// Code without a file: CPython's trampolines, which it lists for perf as it makes them.
+fn perf_map(world: &World) -> Result<(), Problem> {
+    let interpreter = interpreters::named("3.12-pyenv")?;
+    let mut command = asked(&interpreter.command("legal.py")?, &["-X", "perf"]);
+    let target = Target::start(command.arg(workloads().join("python/legal.py")))?;
+    let recorded = world.record(target.pid, 999, 3, &[])?;
+    let path = format!("/tmp/perf-{}.map", target.pid);
+    let map = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    target.stop()?;
+    let _ = std::fs::remove_file(&path);
+    // Start, size and name, blanks between them.
+    let known: HashSet<&str> = map
+        .lines()
+        .filter_map(|line| line.splitn(3, ' ').nth(2))
+        .collect();
+    let judge = |samples: &[Sample]| -> Result<(), String> {
+        let mut named = 0;
+        for sample in samples {
+            let names = sample.frames.iter().filter_map(Frame::name);
+            let mut made = names
+                .filter_map(|name| name.strip_suffix("_[j]"))
+                .peekable();
+            named += made.peek().map_or(0, |_| sample.count);
+            if let Some(wrong) = made.find(|name| !known.contains(name)) {
+                return Err(format!("{wrong} is not in the map"));
+            }
+        }
+        // The interpreter's start, and C code below no Python function, have no trampoline.
+        if named * 10 < recorded.entries() * 9 {
+            return Err(format!("{named} of {} are named", recorded.entries()));
+        }
+        Ok(())
+    };
+    judge(&recorded.samples)?;
+    let jit = recorded
+        .samples
+        .iter()
+        .flat_map(|sample| &sample.frames)
+        .filter_map(Frame::name)
+        .find(|name| name.ends_with("_[j]"))
+        .unwrap_or_default();
+    must_fail(
+        "one function charged to another",
+        judge(&faults::charged_to(&recorded.samples, jit, "other_[j]")),
+    )
 }
