@@ -93,27 +93,34 @@ pub fn check(program: &OsStr) -> Result<(), CommandError> {
     }
 }
 
-/// The limit of locked memory, which loading the kernel side raises for us and not for the command.
+/// Limits as they were for us and stay for the command.
 #[derive(Clone, Copy)]
-pub struct LockedMemory(Option<(u64, u64)>);
+pub struct Limits([(Resource, Option<(u64, u64)>); 2]);
 
-impl LockedMemory {
-    /// As it is now.
-    pub fn now() -> Self {
-        Self(getrlimit(Resource::RLIMIT_MEMLOCK).ok())
+impl Limits {
+    /// As they are now. Loading the kernel side raises that of locked memory. That of open files is
+    /// raised here: each executable stays open from its first sight, and shells have 1,024 often.
+    pub fn raise() -> Self {
+        let now = [Resource::RLIMIT_MEMLOCK, Resource::RLIMIT_NOFILE]
+            .map(|resource| (resource, getrlimit(resource).ok()));
+        if let (files, Some((_, most))) = now[1] {
+            // Refused or not: what can't be opened is counted.
+            let _ = setrlimit(files, most, most);
+        }
+        Self(now)
     }
 }
 
 /// Starts a command and holds it before its exec. It has our terminal, streams and process group,
 /// and is the user's who called sudo.
-pub fn hold(command: &[OsString], locked: LockedMemory) -> Result<Waiting, CommandError> {
+pub fn hold(command: &[OsString], limits: Limits) -> Result<Waiting, CommandError> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(CommandError::Unknown(String::new()));
     };
-    spawn(program, arguments, locked).map_err(CommandError::Start)
+    spawn(program, arguments, limits).map_err(CommandError::Start)
 }
 
-fn spawn(program: &OsStr, arguments: &[OsString], locked: LockedMemory) -> io::Result<Waiting> {
+fn spawn(program: &OsStr, arguments: &[OsString], limits: Limits) -> io::Result<Waiting> {
     let (mut pid_read, pid_write) = pipe()?;
     let (go_read, go_write) = pipe()?;
     let mut child = Command::new(program);
@@ -139,9 +146,11 @@ fn spawn(program: &OsStr, arguments: &[OsString], locked: LockedMemory) -> io::R
                 // The agent gave up.
                 return Err(io::Error::from_raw_os_error(libc::ECANCELED));
             }
-            if let Some((soft, hard)) = locked.0 {
-                // Lowering it is never refused.
-                let _ = setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard);
+            for (resource, limit) in limits.0 {
+                if let Some((soft, hard)) = limit {
+                    // Lowering it is never refused.
+                    let _ = setrlimit(resource, soft, hard);
+                }
             }
             match user {
                 Some(user) => user.become_it().map_err(io::Error::from),

@@ -6,7 +6,7 @@ use std::process::{Child, ExitCode};
 use anyhow::{Context, Result};
 
 use super::args::RecordArgs;
-use super::command::{self, LockedMemory, Waiting};
+use super::command::{self, Limits, Waiting};
 use super::progress::Progress;
 use super::settings::Settings;
 use super::signals::{Phase, Wishes};
@@ -24,7 +24,7 @@ use crate::session::Session;
 /// Runs `strata record`.
 pub fn run(args: RecordArgs) -> Result<ExitCode> {
     let mut settings = Settings::resolve(&args)?;
-    let locked = LockedMemory::now();
+    let limits = Limits::raise();
     check(&args, &settings)?;
     let mut wishes = Wishes::install().context("signals can't be taken")?;
     let mut progress = Progress::new(args.command.is_empty());
@@ -42,7 +42,7 @@ pub fn run(args: RecordArgs) -> Result<ExitCode> {
     targets.put_into(&mut session)?;
     let waiting = match &*args.command {
         [] => None,
-        command => Some(hold(&mut session, command, locked)?),
+        command => Some(hold(&mut session, command, limits)?),
     };
     if args.children || waiting.is_some() {
         session.follow_forks()?;
@@ -95,12 +95,8 @@ fn print_verified(session: &Session) {
 }
 
 /// Starts the command and holds it.
-fn hold(
-    session: &mut Session,
-    command: &[std::ffi::OsString],
-    locked: LockedMemory,
-) -> Result<Waiting> {
-    let waiting = command::hold(command, locked)?;
+fn hold(session: &mut Session, command: &[std::ffi::OsString], limits: Limits) -> Result<Waiting> {
+    let waiting = command::hold(command, limits)?;
     let process = ProcessHandle::open(waiting.pid)?;
     session.add_pid(waiting.pid, process.start_ticks())?;
     if let Some(path) = command.first().and_then(|it| command::file_of(it)) {

@@ -15,7 +15,7 @@ use crate::python::Binary;
 use crate::symbols::{ExecutableFile, Source};
 use crate::unwind::{self, Segments};
 
-/// Most files that are kept open.
+/// Most files that are kept open, counted by identity: the kernel side's table has as many entries.
 const FILES: usize = 8192;
 
 /// A file with code.
@@ -79,13 +79,13 @@ impl Executables {
         table: &mut Table,
         described: Described,
         keep_rows: bool,
-    ) -> Result<u32, LoadError> {
-        if let Some(&id) = self.by_key.get(&described.key) {
-            return Ok(id);
+    ) -> Result<(), LoadError> {
+        if self.by_key.contains_key(&described.key) {
+            return Ok(());
         }
-        if self.by_id.len() >= FILES {
-            *self.problems.entry("too_many_files").or_default() += 1;
-            return Ok(EXECUTABLE_FIRST);
+        if self.by_key.len() >= FILES {
+            self.problem("too_many_files");
+            return Ok(());
         }
         let id = self.next;
         self.next += 1;
@@ -127,7 +127,7 @@ impl Executables {
         };
         self.by_key.insert(described.key, id);
         self.by_id.insert(id, known);
-        Ok(id)
+        Ok(())
     }
 
     /// Tells the kernel side that a file which it announced is one that is known already.
@@ -137,9 +137,14 @@ impl Executables {
         key: &FileId,
         known: &FileId,
     ) -> Result<(), LoadError> {
-        let Some(&id) = self.by_key.get(known) else {
+        // An identity that is known already stays whose it is.
+        let (Some(&id), None) = (self.by_key.get(known), self.by_key.get(key)) else {
             return Ok(());
         };
+        if self.by_key.len() >= FILES {
+            self.problem("too_many_files");
+            return Ok(());
+        }
         let Some(executable) = self.by_id.get_mut(&id) else {
             return Ok(());
         };
