@@ -6,86 +6,59 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::report::{Check, Finding, Group, State};
-use super::status::{Status, is_first_user_namespace, lockdown_mode};
+use super::status::{is_first_user_namespace, lockdown_mode};
 use crate::bpf::kernel::version;
 use crate::process::namespace::{NamespaceError, check_namespaces};
+use crate::process::rights::{self, Capability, Status};
 
-/// A capability that Strata makes use of.
-struct Capability {
-    /// Of the check.
+/// What Strata makes of a capability.
+struct Use {
+    /// Name of the check.
     check: &'static str,
-    name: &'static str,
-    /// Linux `include/uapi/linux/capability.h`.
-    bit: u32,
+    capability: Capability,
     purpose: &'static str,
     /// What is missing without it.
     without: &'static str,
-    /// Whether CAP_SYS_ADMIN does as well.
-    admin: bool,
-    needed: bool,
 }
 
-const CAPABILITIES: [Capability; 6] = [
-    Capability {
+const USES: [Use; 6] = [
+    Use {
         check: "cap_bpf",
-        name: "CAP_BPF",
-        bit: 39,
+        capability: rights::BPF,
         purpose: "maps and programs",
         without: "the kernel takes no eBPF program",
-        admin: true,
-        needed: true,
     },
-    Capability {
+    Use {
         check: "cap_perfmon",
-        name: "CAP_PERFMON",
-        bit: 38,
+        capability: rights::PERFMON,
         purpose: "programs that read memory, events of whole CPUs",
         without: "nothing can be sampled",
-        admin: true,
-        needed: true,
     },
-    Capability {
+    Use {
         check: "cap_sys_ptrace",
-        name: "CAP_SYS_PTRACE",
-        bit: 19,
+        capability: rights::SYS_PTRACE,
         purpose: "mappings and memory of other users' processes",
         without: "their stacks are cut, and have no Python frames",
-        admin: false,
-        needed: false,
     },
-    Capability {
+    Use {
         check: "cap_dac_read_search",
-        name: "CAP_DAC_READ_SEARCH",
-        bit: 2,
+        capability: rights::DAC_READ_SEARCH,
         purpose: "executed files that others may not read",
         without: "stacks are cut at such files",
-        admin: false,
-        needed: false,
     },
-    Capability {
+    Use {
         check: "cap_checkpoint_restore",
-        name: "CAP_CHECKPOINT_RESTORE",
-        bit: 40,
+        capability: rights::CHECKPOINT_RESTORE,
         purpose: "mapped files that were deleted or replaced since",
         without: "such files have no rows and no names",
-        admin: true,
-        needed: false,
     },
-    Capability {
+    Use {
         check: "cap_syslog",
-        name: "CAP_SYSLOG",
-        bit: 34,
+        capability: rights::SYSLOG,
         purpose: "addresses of kernel functions",
         without: "kernel frames may have no names",
-        admin: false,
-        needed: false,
     },
 ];
-const SYS_ADMIN: u32 = 21;
-const SYS_RESOURCE: u32 = 24;
-/// Bits of the two without which nothing is sampled.
-const BPF: u32 = 39;
-const PERFMON: u32 = 38;
 /// Since this kernel, maps are counted by cgroup and not against the limit of locked memory.
 const NO_MEMLOCK: (u32, u32) = (5, 11);
 
@@ -115,10 +88,7 @@ pub struct Rights {
 
 impl Rights {
     pub fn read() -> Self {
-        let status = fs::read_to_string("/proc/self/status")
-            .ok()
-            .and_then(|text| Status::parse(&text))
-            .unwrap_or_default();
+        let status = Status::read().unwrap_or_default();
         let mut suspects = Vec::new();
         if status.seccomp {
             suspects.push(
@@ -142,21 +112,18 @@ impl Rights {
 
     /// Whether programs may be loaded and CPUs sampled, as far as capabilities count.
     pub fn suffice(&self) -> bool {
-        let has = |bit| self.status.has(bit) || self.status.has(SYS_ADMIN);
-        has(BPF) && has(PERFMON)
+        rights::NEEDED.iter().all(|needed| self.status.may(needed))
     }
 
     /// May sample whole CPUs.
     pub fn may_sample(&self) -> bool {
-        self.status.has(PERFMON) || self.status.has(SYS_ADMIN)
+        self.status.may(&rights::PERFMON)
     }
 
     pub fn checks(&self, release: &str) -> Vec<Check> {
         let remedy = self.remedy();
-        let mut checks: Vec<Check> = CAPABILITIES
-            .iter()
-            .map(|capability| self.capability(capability, &remedy))
-            .collect();
+        let uses = USES.iter().map(|it| self.capability(it, &remedy));
+        let mut checks: Vec<Check> = uses.collect();
         checks.push(self.locked_memory(release, &remedy));
         checks.push(namespaces());
         checks.push(self.user_namespace());
@@ -166,50 +133,42 @@ impl Rights {
 
     /// How to get the rights that are missing.
     fn remedy(&self) -> String {
-        let names = || CAPABILITIES.iter().map(|capability| capability.name);
         if self.status.no_new_privileges {
             return "Start strata outside of this sandbox: no_new_privs is set, so that neither \
                     sudo nor a file's capabilities give rights."
                 .to_owned();
         }
-        // SAFETY: no preconditions.
-        if unsafe { libc::geteuid() } == 0 {
-            let add: Vec<String> = names()
-                .map(|name| format!("--cap-add {}", name.trim_start_matches("CAP_")))
-                .collect();
+        if self.status.root {
             return format!(
                 "This is root without them; give them to its container:\ndocker run --pid=host {}",
-                add.join(" ")
+                rights::container_flags()
             );
         }
-        let own = std::env::current_exe()
-            .map_or_else(|_| "strata".to_owned(), |path| path.display().to_string());
-        let list: Vec<String> = names().map(str::to_lowercase).collect();
         format!(
-            "Run it with sudo, or give the program the rights:\nsudo setcap {}+ep {own}",
-            list.join(",")
+            "Run it with sudo, or give the program the rights:\nsudo setcap {} {}",
+            rights::setcap_list(),
+            rights::own_path()
         )
     }
 
-    fn capability(&self, capability: &Capability, remedy: &str) -> Check {
-        let Capability {
+    fn capability(&self, of: &Use, remedy: &str) -> Check {
+        let Use {
             check,
-            name,
-            bit,
+            capability,
             purpose,
             without,
-            admin,
-            needed,
-        } = *capability;
-        let own = self.status.has(bit);
+        } = of;
+        let name = capability.name;
+        let own = self.status.has(capability.bit);
         let finding = if own {
             Finding::ok(name, format!("for {purpose}"))
-        } else if admin && self.status.has(SYS_ADMIN) {
+        } else if self.status.may(capability) {
             Finding::ok(
                 name,
                 format!("CAP_SYS_ADMIN stands in for it; for {purpose}"),
             )
         } else {
+            let needed = rights::NEEDED.contains(capability);
             let state = if needed { State::Fail } else { State::Warn };
             Finding::new(
                 state,
@@ -230,7 +189,7 @@ impl Rights {
             Finding::ok(label, "not limited for eBPF maps on this kernel (5.11+)").more()
         } else if limit.is_none() {
             Finding::ok(label, "unlimited, as eBPF maps need it below Linux 5.11")
-        } else if self.status.has(SYS_RESOURCE) {
+        } else if self.status.may(&rights::SYS_RESOURCE) {
             Finding::ok(label, "CAP_SYS_RESOURCE is there to raise the limit")
         } else {
             let detail = "limited, and CAP_SYS_RESOURCE is missing to raise it: below Linux 5.11 \

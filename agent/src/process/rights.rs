@@ -1,16 +1,50 @@
-//! Whether this process may sample at all, found out before anything is loaded.
+//! What this process may do: whether it may sample at all, found out before anything is loaded.
 
 use std::fs;
 
 use thiserror::Error;
 
-/// Rights without which nothing is sampled, by their bits (Linux
-/// `include/uapi/linux/capability.h`). CAP_SYS_ADMIN stands in for both.
-const NEEDED: [(&str, u32); 2] = [("CAP_BPF", 39), ("CAP_PERFMON", 38)];
+/// A right (Linux `include/uapi/linux/capability.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    pub name: &'static str,
+    pub bit: u32,
+    /// Whether CAP_SYS_ADMIN does as well.
+    pub admin: bool,
+}
+
+impl Capability {
+    const fn new(name: &'static str, bit: u32) -> Self {
+        let admin = false;
+        Self { name, bit, admin }
+    }
+
+    const fn or_admin(name: &'static str, bit: u32) -> Self {
+        let admin = true;
+        Self { name, bit, admin }
+    }
+}
+
+pub const BPF: Capability = Capability::or_admin("CAP_BPF", 39);
+pub const PERFMON: Capability = Capability::or_admin("CAP_PERFMON", 38);
+pub const SYS_PTRACE: Capability = Capability::new("CAP_SYS_PTRACE", 19);
+pub const DAC_READ_SEARCH: Capability = Capability::new("CAP_DAC_READ_SEARCH", 2);
+pub const CHECKPOINT_RESTORE: Capability = Capability::or_admin("CAP_CHECKPOINT_RESTORE", 40);
+pub const SYSLOG: Capability = Capability::new("CAP_SYSLOG", 34);
+pub const SYS_RESOURCE: Capability = Capability::new("CAP_SYS_RESOURCE", 24);
 const SYS_ADMIN: u32 = 21;
+
+/// Without these nothing is sampled.
+pub const NEEDED: [Capability; 2] = [BPF, PERFMON];
 /// These and those that recordings of other users' processes take.
-const ALL: &str = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore,\
-                   cap_syslog";
+const ALL: [Capability; 6] = [
+    BPF,
+    PERFMON,
+    SYS_PTRACE,
+    DAC_READ_SEARCH,
+    CHECKPOINT_RESTORE,
+    SYSLOG,
+];
 
 /// Rights that are missing.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -20,39 +54,75 @@ pub struct RightsError {
     remedy: String,
 }
 
-/// What a process may do, by its `status` file.
+/// What `/proc/PID/status` says of rights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Rights {
-    effective: u64,
-    no_new_privileges: bool,
-    root: bool,
+pub struct Status {
+    /// Effective capabilities, a bit each.
+    pub capabilities: u64,
+    /// A filter looks at this process's system calls.
+    pub seccomp: bool,
+    /// Neither sudo nor a file's capabilities can add rights.
+    pub no_new_privileges: bool,
+    /// Its effective user.
+    pub root: bool,
 }
 
 /// Makes sure that programs may be loaded and CPUs be sampled.
 pub fn check_rights() -> Result<(), RightsError> {
     // Without /proc the kernel has to tell.
-    let Ok(status) = fs::read_to_string("/proc/self/status") else {
+    let Some(status) = Status::read() else {
         return Ok(());
     };
-    let own = std::env::current_exe()
-        .map_or_else(|_| "strata".to_owned(), |path| path.display().to_string());
-    Rights::of(&status).check(&own, &mut std::env::args().skip(1))
+    status.check(&own_path(), &mut std::env::args().skip(1))
 }
 
-impl Rights {
-    fn of(status: &str) -> Self {
+/// All capabilities that Strata makes use of, as `docker run` takes them.
+pub fn container_flags() -> String {
+    ALL.map(|it| format!("--cap-add {}", short(&it))).join(" ")
+}
+
+/// All capabilities that Strata makes use of, as `setcap` takes them.
+pub fn setcap_list() -> String {
+    ALL.map(|it| it.name.to_lowercase()).join(",") + "+ep"
+}
+
+/// This program, as one types it.
+pub fn own_path() -> String {
+    std::env::current_exe().map_or_else(|_| "strata".to_owned(), |path| path.display().to_string())
+}
+
+fn short(capability: &Capability) -> &'static str {
+    capability.name.trim_start_matches("CAP_")
+}
+
+impl Status {
+    /// This process's. None: it can't be read.
+    pub fn read() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/self/status").ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
-            let mut lines = status.lines();
-            let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            value.map_or("", str::trim)
+            let mut lines = text.lines();
+            lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
         };
         // Real, effective, saved, file system.
-        let user = field("Uid").split_whitespace().nth(1);
-        Self {
-            effective: u64::from_str_radix(field("CapEff"), 16).unwrap_or(0),
-            no_new_privileges: field("NoNewPrivs") == "1",
+        let user = field("Uid").and_then(|ids| ids.split_whitespace().nth(1));
+        Some(Self {
+            capabilities: u64::from_str_radix(field("CapEff")?, 16).ok()?,
+            seccomp: field("Seccomp").is_some_and(|mode| mode != "0"),
+            no_new_privileges: field("NoNewPrivs") == Some("1"),
             root: user == Some("0"),
-        }
+        })
+    }
+
+    pub fn has(&self, bit: u32) -> bool {
+        self.capabilities >> bit & 1 == 1
+    }
+
+    /// Whether a capability's purpose is allowed, by itself or by CAP_SYS_ADMIN.
+    pub fn may(&self, capability: &Capability) -> bool {
+        self.has(capability.bit) || capability.admin && self.has(SYS_ADMIN)
     }
 
     fn check(
@@ -60,11 +130,8 @@ impl Rights {
         program: &str,
         arguments: &mut dyn Iterator<Item = String>,
     ) -> Result<(), RightsError> {
-        let has = |bit: u32| self.effective >> bit & 1 == 1;
-        let missing = NEEDED
-            .iter()
-            .filter(|(_, bit)| !has(*bit) && !has(SYS_ADMIN));
-        let missing: Vec<&str> = missing.map(|(name, _)| *name).collect();
+        let missing = NEEDED.iter().filter(|capability| !self.may(capability));
+        let missing: Vec<&str> = missing.map(|capability| capability.name).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -73,20 +140,19 @@ impl Rights {
              capabilities give rights here."
                 .to_owned()
         } else if self.root {
-            let list = ALL.replace("cap_", "").to_uppercase();
             format!(
                 "This root does not have them; give them to its container: docker run --pid=host \
-                 --cap-add {}, or in Kubernetes hostPID: true and securityContext.capabilities.add: \
-                 [{}].",
-                list.replace(',', " --cap-add "),
-                list.replace(',', ", ")
+                 {}, or in Kubernetes hostPID: true and securityContext.capabilities.add: [{}].",
+                container_flags(),
+                ALL.map(|it| short(&it)).join(", ")
             )
         } else {
             let typed: Vec<String> = arguments.map(|argument| quoted(&argument)).collect();
             format!(
-                "Type: sudo {} {} — or give the program the rights once: sudo setcap {ALL}+ep {}",
+                "Type: sudo {} {} — or give the program the rights once: sudo setcap {} {}",
                 quoted(program),
                 typed.join(" "),
+                setcap_list(),
                 quoted(program)
             )
         };
@@ -111,17 +177,17 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(rights: Rights) -> String {
+    fn told(status: Status) -> String {
         let mut typed = ["record", "-o", "my file.svg"]
             .map(str::to_owned)
             .into_iter();
-        let checked = rights.check("/opt/strata", &mut typed);
+        let checked = status.check("/opt/strata", &mut typed);
         checked.map_or_else(|error| error.to_string(), |()| String::new())
     }
 
     #[test]
     fn what_is_missing_and_what_to_type() {
-        let none = Rights::default();
+        let none = Status::default();
         let text = told(none);
         assert!(
             text.starts_with("Strata lacks CAP_BPF and CAP_PERFMON,"),
@@ -132,14 +198,14 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("+ep /opt/strata"), "{text}");
-        let text = told(Rights {
-            effective: 1 << 39,
+        let text = told(Status {
+            capabilities: 1 << 39,
             root: true,
             ..none
         });
         assert!(text.starts_with("Strata lacks CAP_PERFMON,"), "{text}");
         assert!(text.contains("--cap-add BPF --cap-add PERFMON"), "{text}");
-        let text = told(Rights {
+        let text = told(Status {
             no_new_privileges: true,
             ..none
         });
@@ -151,25 +217,45 @@ mod tests {
 
     #[test]
     fn enough_rights() {
-        for effective in [1 << 38 | 1 << 39, 1 << 21, u64::MAX] {
-            let rights = Rights {
-                effective,
-                ..Rights::default()
+        for capabilities in [1 << 38 | 1 << 39, 1 << 21, u64::MAX] {
+            let status = Status {
+                capabilities,
+                ..Status::default()
             };
-            assert_eq!(told(rights), "");
+            assert_eq!(told(status), "");
         }
+    }
+
+    #[test]
+    fn what_is_typed_names_all() {
+        let flags = container_flags();
+        assert!(flags.starts_with("--cap-add BPF --cap-add PERFMON --cap-add SYS_PTRACE"));
+        assert!(setcap_list().ends_with(",cap_checkpoint_restore,cap_syslog+ep"));
     }
 
     #[test]
     fn status_files() {
         let text = "Name:\tx\nUid:\t0\t1000\t0\t0\nNoNewPrivs:\t1\nCapEff:\t000001ffffffffff\n";
-        let expected = Rights {
-            effective: 0x1ff_ffff_ffff,
+        let expected = Status {
+            capabilities: 0x1ff_ffff_ffff,
+            seccomp: false,
             no_new_privileges: true,
             root: false,
         };
-        assert_eq!(Rights::of(text), expected);
-        assert!(Rights::of("Uid:\t1000\t0\t0\t0\n").root);
-        assert_eq!(Rights::of(""), Rights::default());
+        assert_eq!(Status::parse(text), Some(expected));
+        let root = Status::parse("Uid:\t1000\t0\t0\t0\nCapEff:\t0\n");
+        assert!(root.expect("a status").root);
+        let text = "Name:\tstrata\nCapPrm:\t000001ffffffffff\nCapEff:\t000000c000000004\n\
+                    NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
+        let status = Status::parse(text).expect("a status");
+        assert!(status.has(2) && status.has(38) && status.has(39));
+        assert!(!status.has(21) && !status.has(40));
+        assert!(status.seccomp && status.no_new_privileges);
+        // A kernel without seccomp has no such line.
+        let status = Status::parse("CapEff:\t0000000000000000\n").expect("a status");
+        assert_eq!(status, Status::default());
+        assert_eq!(Status::parse("CapEff:\tx\n"), None);
+        assert_eq!(Status::parse(""), None);
+        assert!(Status::read().is_some(), "our own status");
     }
 }
