@@ -4,7 +4,7 @@ use std::fs::File;
 use std::hint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, sleep};
+use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use agent_common::counter::Counter;
@@ -84,15 +84,16 @@ impl Trial {
                 }
             }
         }
-        // The clock of an idle CPU may stand still.
-        let busy = Busy::on(&silent);
-        let begin = Instant::now();
-        while attached.is_ok() && !silent.is_empty() && begin.elapsed() < patience {
-            sleep(LOOK);
-            let now = self.counters.on_each_cpu(Counter::Entries);
-            silent.retain(|&cpu| now.get(cpu as usize) <= before.get(cpu as usize));
+        if attached.is_ok() && !patience.is_zero() {
+            // The clock of an idle CPU may stand still.
+            let _busy = Busy::on(&silent);
+            let begin = Instant::now();
+            while !silent.is_empty() && begin.elapsed() < patience {
+                sleep(LOOK);
+                let now = self.counters.on_each_cpu(Counter::Entries);
+                silent.retain(|&cpu| now.get(cpu as usize) <= before.get(cpu as usize));
+            }
         }
-        drop(busy);
         for link in links {
             self.loaded.detach(link)?;
         }
@@ -110,16 +111,19 @@ impl Trial {
     }
 }
 
-/// A thread on each CPU that spins until this is dropped.
-struct Busy(Arc<AtomicBool>);
+/// A thread on each CPU that spins until this is dropped, and has ended then.
+struct Busy {
+    over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 impl Busy {
     fn on(cpus: &[u32]) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        for &cpu in cpus {
+        let spin = |&cpu: &u32| {
             let over = Arc::clone(&over);
             // One that can't be started leaves its CPU to whatever else runs there.
-            let _ = thread::Builder::new()
+            thread::Builder::new()
                 .name(format!("strata-busy-{cpu}"))
                 .spawn(move || {
                     if stay_on(cpu) {
@@ -127,15 +131,21 @@ impl Busy {
                             hint::spin_loop();
                         }
                     }
-                });
-        }
-        Self(over)
+                })
+                .ok()
+        };
+        let threads = cpus.iter().filter_map(spin).collect();
+        Self { over, threads }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // It does nothing that could fail.
+            let _ = thread.join();
+        }
     }
 }
 
