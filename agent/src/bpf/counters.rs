@@ -4,7 +4,7 @@ use agent_common::counter::Counter;
 use agent_common::process::ProcessId;
 use aya::maps::{MapData, PerCpuArray, PerCpuHashMap};
 
-use super::load::{LoadError, Loaded};
+use super::load::{LoadError, Loaded, access};
 use super::plain::Plain;
 
 /// Reader of all counters.
@@ -15,19 +15,9 @@ pub struct Counters {
 
 impl Counters {
     pub fn new(loaded: &mut Loaded) -> Result<Self, LoadError> {
-        let slots = PerCpuArray::try_from(loaded.take("COUNTERS")?).map_err(|source| {
-            LoadError::Access {
-                map: "COUNTERS",
-                source,
-            }
-        })?;
-        let processes =
-            PerCpuHashMap::try_from(loaded.take("PROCESS_ENTRIES")?).map_err(|source| {
-                LoadError::Access {
-                    map: "PROCESS_ENTRIES",
-                    source,
-                }
-            })?;
+        let slots = PerCpuArray::try_from(loaded.take("COUNTERS")?).map_err(access("COUNTERS"))?;
+        let processes = PerCpuHashMap::try_from(loaded.take("PROCESS_ENTRIES")?)
+            .map_err(access("PROCESS_ENTRIES"))?;
         Ok(Self { slots, processes })
     }
 

@@ -7,7 +7,7 @@ use aya::maps::{Array, MapData};
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use memmap2::MmapOptions;
 
-use super::load::{LoadError, Loaded};
+use super::load::{LoadError, Loaded, access};
 use super::plain::Plain;
 
 const PROGRAM: &str = "identify_file";
@@ -18,11 +18,7 @@ pub struct Identifier(Array<MapData, Plain<Identified>>);
 impl Identifier {
     pub fn new(loaded: &mut Loaded) -> Result<Self, LoadError> {
         loaded.load_raw(PROGRAM)?;
-        let answer =
-            Array::try_from(loaded.take("IDENTIFIED")?).map_err(|source| LoadError::Access {
-                map: "IDENTIFIED",
-                source,
-            })?;
+        let answer = Array::try_from(loaded.take("IDENTIFIED")?).map_err(access("IDENTIFIED"))?;
         Ok(Self(answer))
     }
 

@@ -4,11 +4,11 @@ use std::collections::HashMap as StdHashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aya::maps::{Array, HashMap, MapData, ProgramArray};
+use aya::maps::{Array, HashMap, MapData, MapError, ProgramArray};
 use aya::programs::perf_event::{
     HardwareEvent, PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent,
 };
-use aya::programs::{PerfEvent, ProgramError, RawTracePoint};
+use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned};
 
 use agent_common::executable::{Executable, FileId};
@@ -71,7 +71,7 @@ pub enum LoadError {
     Access {
         map: &'static str,
         #[source]
-        source: aya::maps::MapError,
+        source: MapError,
     },
 }
 
@@ -141,25 +141,12 @@ impl Loaded {
         let mut ebpf = loader.load(OBJECT).map_err(LoadError::Map)?;
 
         let took = load_programs(&mut ebpf)?;
-        let mut stages = ProgramArray::try_from(take(&mut ebpf, "STAGES")?).map_err(|source| {
-            LoadError::Access {
-                map: "STAGES",
-                source,
-            }
-        })?;
+        let mut stages =
+            ProgramArray::try_from(take(&mut ebpf, "STAGES")?).map_err(access("STAGES"))?;
         for (number, name) in STAGES.iter().enumerate() {
-            let program: &PerfEvent = ebpf
-                .program(name)
-                .ok_or(LoadError::Missing(ENTRY))?
-                .try_into()
-                .map_err(|source| program_error(name, source))?;
+            let program: &mut PerfEvent = program(&mut ebpf, name)?;
             let fd = program.fd().map_err(|source| program_error(name, source))?;
-            stages
-                .set(number as u32, fd, 0)
-                .map_err(|source| LoadError::Access {
-                    map: "STAGES",
-                    source,
-                })?;
+            stages.set(number as u32, fd, 0).map_err(access("STAGES"))?;
         }
         Ok(Self {
             _stages: stages,
@@ -183,12 +170,7 @@ impl Loaded {
 
     /// Loads a raw tracepoint program.
     pub(super) fn load_raw(&mut self, name: &'static str) -> Result<&mut RawTracePoint, LoadError> {
-        let program: &mut RawTracePoint = self
-            .ebpf
-            .program_mut(name)
-            .ok_or(LoadError::Missing(name))?
-            .try_into()
-            .map_err(|source| program_error(name, source))?;
+        let program: &mut RawTracePoint = program(&mut self.ebpf, name)?;
         let begin = Instant::now();
         program
             .load()
@@ -197,7 +179,7 @@ impl Loaded {
         Ok(program)
     }
 
-    pub(super) fn program(&self, name: &str) -> Option<&aya::programs::Program> {
+    pub(super) fn program(&self, name: &str) -> Option<&Program> {
         self.ebpf.program(name)
     }
 
@@ -212,12 +194,7 @@ impl Loaded {
 
     /// Starts sampling on one CPU, `rate` times a second.
     pub fn attach(&mut self, cpu: u32, event: Event, rate: u64) -> Result<Link, LoadError> {
-        let program: &mut PerfEvent = self
-            .ebpf
-            .program_mut(ENTRY)
-            .ok_or(LoadError::Missing(ENTRY))?
-            .try_into()
-            .map_err(|source| program_error(ENTRY, source))?;
+        let program: &mut PerfEvent = program(&mut self.ebpf, ENTRY)?;
         let config = match event {
             Event::CpuClock => PerfEventConfig::Software(SoftwareEvent::CpuClock),
             Event::Cycles => PerfEventConfig::Hardware(HardwareEvent::CpuCycles),
@@ -231,12 +208,7 @@ impl Loaded {
 
     /// Ends sampling on a CPU.
     pub fn detach(&mut self, link: Link) -> Result<(), LoadError> {
-        let program: &mut PerfEvent = self
-            .ebpf
-            .program_mut(ENTRY)
-            .ok_or(LoadError::Missing(ENTRY))?
-            .try_into()
-            .map_err(|source| program_error(ENTRY, source))?;
+        let program: &mut PerfEvent = program(&mut self.ebpf, ENTRY)?;
         program
             .detach(link.0)
             .map_err(|source| program_error(ENTRY, source))
@@ -251,10 +223,7 @@ impl Loaded {
     fn write_control(&mut self) -> Result<(), LoadError> {
         self.control
             .set(0, Plain(self.control_value), 0)
-            .map_err(|source| LoadError::Access {
-                map: "CONTROL",
-                source,
-            })
+            .map_err(access("CONTROL"))
     }
 
     /// What the verifier went through, program by program.
@@ -306,6 +275,17 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<StdHashMap<&'static str, Duration>, 
     }
 }
 
+/// A program of the object, of the kind that it is.
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    ebpf.program_mut(name)
+        .ok_or(LoadError::Missing(name))?
+        .try_into()
+        .map_err(|source| program_error(name, source))
+}
+
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, LoadError> {
     ebpf.take_map(name).ok_or(LoadError::Missing(name))
 }
@@ -314,14 +294,19 @@ fn map<K: aya::Pod, V: aya::Pod>(
     map: aya::maps::Map,
     name: &'static str,
 ) -> Result<HashMap<MapData, K, V>, LoadError> {
-    HashMap::try_from(map).map_err(|source| LoadError::Access { map: name, source })
+    HashMap::try_from(map).map_err(access(name))
 }
 
 fn array<V: aya::Pod>(
     map: aya::maps::Map,
     name: &'static str,
 ) -> Result<Array<MapData, V>, LoadError> {
-    Array::try_from(map).map_err(|source| LoadError::Access { map: name, source })
+    Array::try_from(map).map_err(access(name))
+}
+
+/// What a map's error means.
+pub(super) fn access(map: &'static str) -> impl FnOnce(MapError) -> LoadError {
+    move |source| LoadError::Access { map, source }
 }
 
 fn program_error(program: &str, source: ProgramError) -> LoadError {
@@ -348,10 +333,7 @@ impl Loaded {
     pub fn set_executable(&mut self, key: &FileId, entry: &Executable) -> Result<(), LoadError> {
         self.executables
             .insert(Plain(*key), Plain(*entry), 0)
-            .map_err(|source| LoadError::Access {
-                map: "EXECUTABLES",
-                source,
-            })?;
+            .map_err(access("EXECUTABLES"))?;
         self.next_generation()
     }
 
@@ -362,12 +344,7 @@ impl Loaded {
     }
 
     pub fn set_vdso(&mut self, entry: &Executable) -> Result<(), LoadError> {
-        self.vdso
-            .set(0, Plain(*entry), 0)
-            .map_err(|source| LoadError::Access {
-                map: "VDSO",
-                source,
-            })?;
+        self.vdso.set(0, Plain(*entry), 0).map_err(access("VDSO"))?;
         self.next_generation()
     }
 
@@ -375,10 +352,7 @@ impl Loaded {
     pub fn set_python(&mut self, slot: u32, offsets: &PythonOffsets) -> Result<(), LoadError> {
         self.pythons
             .set(slot, Plain(*offsets), 0)
-            .map_err(|source| LoadError::Access {
-                map: "PYTHONS",
-                source,
-            })
+            .map_err(access("PYTHONS"))
     }
 
     pub fn set_process_python(
@@ -388,29 +362,18 @@ impl Loaded {
     ) -> Result<(), LoadError> {
         self.process_python
             .insert(Plain(*process), Plain(*python), 0)
-            .map_err(|source| LoadError::Access {
-                map: "PROCESS_PYTHON",
-                source,
-            })
+            .map_err(access("PROCESS_PYTHON"))
     }
 
     /// Takes a process into the filter.
     pub fn add_pid(&mut self, pid: u32, filter: &PidFilter) -> Result<(), LoadError> {
         self.pids
             .insert(pid, Plain(*filter), 0)
-            .map_err(|source| LoadError::Access {
-                map: "PIDS",
-                source,
-            })
+            .map_err(access("PIDS"))
     }
 
     /// Takes a cgroup, by its kernfs id, into the filter.
     pub fn add_cgroup(&mut self, id: u64) -> Result<(), LoadError> {
-        self.cgroups
-            .insert(id, 1, 0)
-            .map_err(|source| LoadError::Access {
-                map: "CGROUPS",
-                source,
-            })
+        self.cgroups.insert(id, 1, 0).map_err(access("CGROUPS"))
     }
 }

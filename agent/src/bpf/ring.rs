@@ -4,18 +4,14 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use aya::maps::{MapData, RingBuf};
 
-use super::load::{LoadError, Loaded};
+use super::load::{LoadError, Loaded, access};
 
 /// Records from the kernel side.
 pub struct Ring(RingBuf<MapData>);
 
 impl Ring {
     pub fn new(loaded: &mut Loaded) -> Result<Self, LoadError> {
-        let ring =
-            RingBuf::try_from(loaded.take("EVENTS")?).map_err(|source| LoadError::Access {
-                map: "EVENTS",
-                source,
-            })?;
+        let ring = RingBuf::try_from(loaded.take("EVENTS")?).map_err(access("EVENTS"))?;
         Ok(Self(ring))
     }
 

@@ -10,7 +10,7 @@ use agent_common::step::Rule;
 use aya::maps::{Array, ArrayOfMaps, MapData};
 use memmap2::{MmapMut, MmapOptions};
 
-use super::load::{LoadError, Loaded};
+use super::load::{LoadError, Loaded, access};
 use super::plain::Plain;
 use crate::unwind;
 
@@ -67,22 +67,12 @@ impl Table {
     /// `budget`: most shards (1 MiB each) to be made.
     pub fn new(loaded: &mut Loaded, budget: u32) -> Result<Self, LoadError> {
         let budget = budget.clamp(1, SHARDS);
-        let outer =
-            ArrayOfMaps::try_from(loaded.take("TABLE")?).map_err(|source| LoadError::Access {
-                map: "TABLE",
-                source,
-            })?;
-        let mut rules_map: Array<MapData, Plain<Rule>> = Array::try_from(loaded.take("RULES")?)
-            .map_err(|source| LoadError::Access {
-                map: "RULES",
-                source,
-            })?;
+        let outer = ArrayOfMaps::try_from(loaded.take("TABLE")?).map_err(access("TABLE"))?;
+        let mut rules_map: Array<MapData, Plain<Rule>> =
+            Array::try_from(loaded.take("RULES")?).map_err(access("RULES"))?;
         rules_map
             .set(RULE_END as u32, Plain(Rule::END), 0)
-            .map_err(|source| LoadError::Access {
-                map: "RULES",
-                source,
-            })?;
+            .map_err(access("RULES"))?;
         let cells = budget.saturating_mul(SHARD_CELLS);
         Ok(Self {
             outer,
