@@ -11,7 +11,7 @@ use crate::process::ProcessHandle;
 use crate::process::file_id::Wanted;
 use crate::process::open::{OpenError, open_executable};
 use crate::python::Binary;
-use crate::session::loader::{contents, rows_from};
+use crate::session::loader;
 use crate::session::space::Snapshot;
 use crate::symbols::{ExecutableFile, Options, inventory};
 
@@ -121,14 +121,14 @@ impl Place {
         };
         let file = Arc::new(found.file);
         let mut python = None;
-        match contents(&file) {
-            Ok(contents) => {
+        match loader::examine(&file) {
+            Ok((contents, rows_from)) => {
                 python = contents.python;
                 match contents.rows {
                     Ok(table) => {
                         report.rows = Some(table.rows.len());
                         report.rules = Some(table.rules.len());
-                        report.rows_from = rows_from(&file);
+                        report.rows_from = rows_from;
                     }
                     Err(error) => {
                         report.rows_error = Some(Problem {

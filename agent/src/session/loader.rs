@@ -221,22 +221,26 @@ pub struct Contents {
     pub python: Option<Binary>,
 }
 
-/// Reads what is wanted of an open file.
-pub fn contents(file: &File) -> io::Result<Contents> {
-    let image = image::read(file)?;
-    Ok(Contents {
-        segments: Segments::of(&image).ok(),
-        rows: unwind::build(&image),
-        python: python::detect(&image),
-    })
+impl Contents {
+    /// Reads what is wanted of an open file.
+    fn read(file: &File) -> io::Result<Self> {
+        Ok(Self::of(&image::read(file)?))
+    }
+
+    fn of(image: &[u8]) -> Self {
+        Self {
+            segments: Segments::of(image).ok(),
+            rows: unwind::build(image),
+            python: python::detect(image),
+        }
+    }
 }
 
-/// The sections that a file's rows come from, for people.
-pub fn rows_from(file: &File) -> Vec<&'static str> {
-    image::read(file)
-        .ok()
-        .and_then(|image| unwind::sources(&image).ok())
-        .unwrap_or_default()
+/// Reads the same, and tells which sections the rows come from, for people.
+pub fn examine(file: &File) -> io::Result<(Contents, Vec<&'static str>)> {
+    let image = image::read(file)?;
+    let rows_from = unwind::sources(&image).unwrap_or_default();
+    Ok((Contents::of(&image), rows_from))
 }
 
 /// Reads a file of the list.
@@ -247,7 +251,7 @@ fn describe(job: Job) -> Described {
         file,
         announced,
     } = job;
-    let contents = contents(&file);
+    let contents = Contents::read(&file);
     let source = executables::source(file);
     let (segments, rows, python) = match contents {
         Ok(contents) => (
