@@ -37,6 +37,7 @@ pub fn seed() -> u64 {
     }
 }
 
+/// A name as the kernel keeps it, up to its first zero byte.
 pub fn name_of(bytes: &[u8]) -> String {
     let end = bytes
         .iter()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use agent_common::process::ProcessId;
 use agent_common::record;
 
+use super::machine::name_of;
 use crate::process::ProcessHandle;
 use crate::symbols::{Source, SymbolError};
 
@@ -33,9 +34,9 @@ impl Names {
             return;
         }
         self.processes
-            .insert(thread.process, text(&thread.process_name));
+            .insert(thread.process, name_of(&thread.process_name));
         self.threads
-            .insert((thread.process, thread.thread), text(&thread.name));
+            .insert((thread.process, thread.thread), name_of(&thread.name));
     }
 
     pub fn process(&self, process: &ProcessId) -> &str {
@@ -111,12 +112,4 @@ pub fn find_perf_map(handle: &ProcessHandle) -> Result<(PathBuf, File), SymbolEr
     let path = PathBuf::from(path);
     let file = crate::symbols::perf_map::open(&path, owner)?;
     Ok((path, file))
-}
-
-fn text(bytes: &[u8]) -> String {
-    let end = bytes
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
