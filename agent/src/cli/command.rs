@@ -84,6 +84,11 @@ pub fn check(program: &OsStr) -> Result<(), CommandError> {
         Ok(metadata) if metadata.is_dir() => {
             Err(CommandError::Unfit(name(), "it is a folder".to_owned()))
         }
+        // To open a pipe without a writer, so as to read it ahead, would wait for ever.
+        Ok(metadata) if !metadata.is_file() => Err(CommandError::Unfit(
+            name(),
+            "it is a device or the like and no program".to_owned(),
+        )),
         Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
             let why = format!("it is not executable (chmod +x {})", file.display());
             Err(CommandError::Unfit(name(), why))
@@ -250,6 +255,7 @@ mod tests {
         assert_eq!(code("/no/such/file"), Some(127));
         assert_eq!(code("/etc"), Some(126));
         assert_eq!(code("/etc/passwd"), Some(126));
+        assert_eq!(code("/dev/null"), Some(126));
         assert_eq!(code(""), Some(127));
     }
 

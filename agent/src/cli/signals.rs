@@ -108,8 +108,10 @@ impl Shared {
             _ => None,
         };
         if let Some(wish) = switch {
-            // Fails only when the recording is over.
-            let _ = sender.send(wish);
+            // Afterwards nobody takes them, and they would pile up.
+            if phase <= Phase::Recording as u8 {
+                let _ = sender.send(wish);
+            }
             return;
         }
         if signal != SIGINT {
