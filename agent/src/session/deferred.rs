@@ -1,6 +1,6 @@
 //! Samples that came before the rows of their code, unwound here as soon as those are there.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,10 @@ use crate::unwind::{self, Machine, StackSlice, walk};
 
 /// Most samples that wait (up to 64 KiB of stack each).
 const WAITING: usize = 512;
+/// Most identities of mappings that are kept for samples to come.
+const ANNOUNCED: usize = 1 << 16;
+/// Most kernel stacks whose samples have not come. Each CPU has one on its way; others were lost.
+const KERNEL: usize = 4096;
 /// Time to read files after which a sample is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 const NATIVE_LIMIT: usize = agent_common::stack::NATIVE_FRAMES;
@@ -52,11 +56,18 @@ pub struct DeferredSamples {
 impl DeferredSamples {
     /// The kernel frames of the sample that comes next.
     pub fn add_kernel(&mut self, stack: u64, frames: Vec<u64>) {
+        if self.kernel.len() >= KERNEL {
+            self.kernel.clear();
+        }
         self.kernel.insert(stack, frames);
     }
 
     /// Under which the kernel side knows the file of a mapping.
     pub fn announced(&mut self, process: ProcessId, start: u64, key: FileId) {
+        // Samples need not follow; then nothing else empties it.
+        if self.announced.len() >= ANNOUNCED {
+            self.announced.clear();
+        }
         self.announced.insert((process, start), key);
     }
 
@@ -172,6 +183,11 @@ impl DeferredSamples {
             self.announced.clear();
             self.rows.clear();
             self.kernel.clear();
+        } else if self.snapshots.len() > WAITING {
+            // Where new samples always come before the last one is done.
+            let processes = self.waiting.iter();
+            let needed: HashSet<_> = processes.map(|it| it.record.sample.process).collect();
+            self.snapshots.retain(|process, _| needed.contains(process));
         }
         done
     }

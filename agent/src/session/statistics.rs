@@ -84,9 +84,16 @@ pub struct Statistics {
     pub processes: Vec<ProcessTally>,
 }
 
+/// Most processes that are counted apart: of many that live for a moment each.
+const PROCESSES: usize = 1 << 17;
+
 /// Tallies by process while samples come.
 #[derive(Default)]
-pub struct Tallies(HashMap<ProcessId, Counted>);
+pub struct Tallies {
+    processes: HashMap<ProcessId, Counted>,
+    /// Of all processes that found no room.
+    others: Tally,
+}
 
 /// What came of one process so far.
 #[derive(Clone, Default)]
@@ -98,17 +105,48 @@ pub struct Counted {
 
 impl Tallies {
     pub fn add(&mut self, sample: &Sample, weight: u64) {
-        let counted = self.0.entry(sample.process).or_default();
+        if self.processes.len() >= PROCESSES && !self.processes.contains_key(&sample.process) {
+            self.others.add(&sample.shape, weight);
+            return;
+        }
+        let counted = self.processes.entry(sample.process).or_default();
         counted.tally.add(&sample.shape, weight);
         let first = counted.first.get_or_insert(sample.time);
         *first = sample.time.min(*first);
     }
 
     pub fn get(&self, process: &ProcessId) -> Counted {
-        self.0.get(process).cloned().unwrap_or_default()
+        self.processes.get(process).cloned().unwrap_or_default()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Tally> {
-        self.0.values().map(|counted| &counted.tally)
+        let apart = self.processes.values().map(|counted| &counted.tally);
+        apart.chain([&self.others])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_without_room_count_in_the_total() {
+        let mut tallies = Tallies::default();
+        let most = PROCESSES as u32;
+        for pid in (0..most + 7).chain([0]) {
+            let process = ProcessId {
+                pid,
+                ..ProcessId::default()
+            };
+            let sample = Sample {
+                process,
+                ..Sample::default()
+            };
+            tallies.add(&sample, 2);
+        }
+        let total: u64 = tallies.all().map(|tally| tally.samples).sum();
+        assert_eq!(total, u64::from(most + 8) * 2);
+        assert_eq!(tallies.all().count(), PROCESSES + 1);
+        assert_eq!(tallies.get(&ProcessId::default()).tally.samples, 4);
     }
 }
