@@ -72,7 +72,12 @@ impl Clocks {
         if !new.is_empty() {
             let idle = idle_times();
             for cpu in new {
-                let link = loaded.attach(cpu, self.event, self.rate)?;
+                let link = match loaded.attach(cpu, self.event, self.rate) {
+                    Ok(link) => link,
+                    // It went since it was listed, which is no reason to end a recording.
+                    Err(_) if !cpus::online().contains(&cpu) => continue,
+                    Err(error) => return Err(error),
+                };
                 let idle = idle.get(&cpu).copied().unwrap_or(0);
                 self.attached.insert(cpu, (link, monotonic(), idle));
             }
