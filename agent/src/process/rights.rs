@@ -4,6 +4,8 @@ use std::fs;
 
 use thiserror::Error;
 
+use super::stat::status_field;
+
 /// A right (Linux `include/uapi/linux/capability.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capability {
@@ -102,10 +104,7 @@ impl Status {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let field = |name: &str| {
-            let mut lines = text.lines();
-            lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
-        };
+        let field = |name| status_field(text, name);
         // Real, effective, saved, file system.
         let user = field("Uid").and_then(|ids| ids.split_whitespace().nth(1));
         Some(Self {

@@ -10,6 +10,7 @@ use agent_common::record;
 
 use super::machine::name_of;
 use crate::process::ProcessHandle;
+use crate::process::stat::status_field;
 use crate::symbols::{Source, SymbolError};
 
 /// Most processes and threads that are kept.
@@ -92,21 +93,13 @@ pub fn find_perf_map(handle: &ProcessHandle) -> Result<(PathBuf, File), SymbolEr
         cause: std::io::ErrorKind::NotFound.into(),
     };
     let status = handle.read("status", 8192).map_err(|_| absent())?;
-    let status = String::from_utf8_lossy(&status).into_owned();
-    let field = |name: &str| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(|rest| {
-                rest.split_whitespace()
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>()
-            })
-    };
+    let status = String::from_utf8_lossy(&status);
     // Its pid where it lives, which is the one it writes into the name.
-    let pid = field("NSpid:").and_then(|mut pids| pids.pop());
-    let pid = pid.ok_or_else(absent)?;
-    let owner = field("Uid:").and_then(|ids| ids.first()?.parse().ok());
+    let pids = status_field(&status, "NSpid").ok_or_else(absent)?;
+    let pid = pids.split_whitespace().last().ok_or_else(absent)?;
+    let owners = status_field(&status, "Uid").unwrap_or_default();
+    let owner = owners.split_whitespace().next();
+    let owner = owner.and_then(|owner| owner.parse().ok());
     let owner = owner.ok_or_else(absent)?;
     let path = format!("/proc/{}/root/tmp/perf-{pid}.map", handle.pid());
     let path = PathBuf::from(path);

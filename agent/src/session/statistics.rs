@@ -66,7 +66,8 @@ pub struct Statistics {
     pub paused_ns: u64,
     /// Runs of the eBPF program, whoever was running.
     pub runs: u64,
-    /// Runs that were due while CPUs had something to do: rate × busy time. None for events that are not taken by time.
+    /// Runs that were due while CPUs had something to do: rate × busy time. None for events that
+    /// are not taken by time.
     pub due: Option<u64>,
     /// Most CPUs that were sampled at once.
     pub cpus: u64,
