@@ -35,21 +35,39 @@ fn cpp(name: &str) -> Option<String> {
     let write = cpp_demangle::DemangleOptions::new().recursion_limit(RECURSION_LIMIT);
     let mut text = Bounded::default();
     symbol.structured_demangle(&mut text, &write).ok()?;
-    Some(without_empty_packs(text.0))
+    Some(without_empty_packs(&text.0))
 }
 
 /// cpp_demangle 0.5 writes an empty parameter pack as an argument of its own, without a type:
-/// `f<int, >(int*, &&)`. No name has such arguments otherwise.
-fn without_empty_packs(mut name: String) -> String {
-    for reference in ["", "&", "&&"] {
-        for close in [">", ")"] {
-            let empty = format!(", {reference}{close}");
-            while name.contains(&empty) {
-                name = name.replace(&empty, close);
+/// `f<int, >(int*, &&)`, `f<int, >(&&)`. No name has such arguments otherwise: in `int (&) [3]`
+/// there is a space.
+fn without_empty_packs(name: &str) -> String {
+    let mut kept = String::with_capacity(name.len());
+    for character in name.chars() {
+        if matches!(character, '>' | ')') {
+            while let Some(length) = before_empty_pack(&kept) {
+                kept.truncate(length);
             }
         }
+        kept.push(character);
     }
-    name
+    kept
+}
+
+/// Length of what stands before an empty pack's last argument.
+fn before_empty_pack(kept: &str) -> Option<usize> {
+    let unreferenced = kept.trim_end_matches('&');
+    if kept.len() - unreferenced.len() > 2 {
+        return None;
+    }
+    let only = |list: &&str| {
+        let called = list
+            .strip_suffix('(')
+            .and_then(|name| name.chars().next_back());
+        kept.ends_with('&') && called.is_some_and(|last| last == '>' || last.is_alphanumeric())
+    };
+    let rest = unreferenced.strip_suffix(", ");
+    rest.or(Some(unreferenced).filter(only)).map(str::len)
 }
 
 /// Text that refuses to grow past the limit.
@@ -89,6 +107,10 @@ mod tests {
                 "_ZSt10_ConstructImJEEvPT_DpOT0_",
                 "void std::_Construct<unsigned long>(unsigned long*)",
             ),
+            ("_Z4makeIiJEEvDpOT0_", "void make<int>()"),
+            ("_ZN1AcmIiEEvT_", "void A::operator,<int>(int)"),
+            ("_Z4fillIiEvRA3_T_", "void fill<int>(int (&) [3])"),
+            ("_Z4fillIiEvOFvT_E", "void fill<int>(void (&&)(int))"),
             ("_Z3foov.cold", "foo() [clone .cold]"),
             ("_Z", "_Z"),
         ];
