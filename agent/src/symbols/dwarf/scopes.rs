@@ -63,8 +63,7 @@ pub fn find(
             }
         };
         let function = Function::read(&mut entries, abbreviation, watch)?;
-        function.for_each_range(dwarf, unit, |begin, end| {
-            watch.step()?;
+        function.for_each_range(dwarf, unit, watch, |begin, end, watch| {
             if !in_code(begin) {
                 return Ok(());
             }
@@ -161,8 +160,10 @@ impl<'a> Function<'a> {
         &self,
         dwarf: &Dwarf<'a>,
         unit: &Unit<'a>,
-        visit: impl FnMut(u64, u64) -> Result<(), Halt>,
+        watch: &mut Watch,
+        visit: impl FnMut(u64, u64, &mut Watch) -> Result<(), Halt>,
     ) -> Result<(), Halt> {
-        ranges::for_each(dwarf, unit, [self.low, self.high, self.ranges], visit)
+        let attributes = [self.low, self.high, self.ranges];
+        ranges::for_each(dwarf, unit, attributes, watch, visit)
     }
 }

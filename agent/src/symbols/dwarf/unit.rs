@@ -83,8 +83,7 @@ impl UnitIndex {
             attribute(gimli::DW_AT_high_pc),
             attribute(gimli::DW_AT_ranges),
         ];
-        ranges::for_each(dwarf, unit, attributes, |start, end| {
-            watch.step()?;
+        ranges::for_each(dwarf, unit, attributes, watch, |start, end, watch| {
             if !self.in_code(start) {
                 return Ok(());
             }
