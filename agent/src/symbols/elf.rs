@@ -128,11 +128,12 @@ impl<'a> Elf<'a> {
         };
         let lists = self.sections.iter();
         let lists = lists.filter(|list| list.kind == RELA && list.flags & ALLOC != 0);
+        // Of all lists together: many may stand for the same bytes.
+        let mut left = RELOCATIONS_LIMIT;
         for list in lists {
-            for raw in self
-                .data(list, RELOCATIONS_LIMIT)?
-                .chunks_exact(RELOCATION_BYTES)
-            {
+            let list = self.data(list, left)?;
+            left = left.saturating_sub(list.len() as u64);
+            for raw in list.chunks_exact(RELOCATION_BYTES) {
                 let offset = number::<8>(raw, 0).wrapping_sub(section.address);
                 if number::<4>(raw, 8) == relative
                     && let Ok(offset) = usize::try_from(offset)
