@@ -208,8 +208,6 @@ fn limits_leave_the_symbol_table() {
     }
 }
 
-/// Overwrites random bytes of a program and asks for all addresses of a function: no panic, no
-/// endless loop.
 /// Found by the fuzz target `symbols`.
 #[test]
 fn an_empty_name_in_the_debug_information_is_none() {
@@ -264,6 +262,8 @@ fn a_size_that_does_not_fit_behind_its_address_is_none() {
     symbolizer.native_batch(&file, &svmas);
 }
 
+/// Overwrites random bytes of a program and asks for all addresses of a function: no panic, no
+/// endless loop.
 #[test]
 fn damaged_files_do_no_harm() {
     let Some(compiled) = Compiled::new("damaged") else {
