@@ -68,6 +68,7 @@ fn module(head: &[u8], table: &[u8]) -> Vec<u8> {
         (168, TEXT + 0x50 + change(4)),
         (176, TEXT + change(6)),
         (320, end.saturating_sub(16 + change(8))),
+        (328, end + change(10)),
     ];
     for (offset, value) in members {
         module[offset..offset + 8].copy_from_slice(&u64::to_le_bytes(value));

@@ -27,6 +27,11 @@ pub enum SymbolError {
          and inlined functions are missing."
     )]
     DwarfTooCostly(u64, usize),
+    #[error(
+        "The file's table of Go functions takes too many steps to read: lines and inlined functions \
+         are missing at some places. Keep the debug information (no -w) to have them."
+    )]
+    GoTooCostly,
     #[error("The file's table of Go functions is damaged or of a format that is not known.")]
     GoTable,
     #[error(

@@ -104,7 +104,8 @@ impl GoTable {
     }
 
     /// The function at an svma and what is inlined there, innermost first. `work` is what is left
-    /// of the work on a batch: tables are read from their beginning for each svma.
+    /// of the work on a batch, 0 where it was too much: tables are read from their beginning for
+    /// each svma, and any bytes of the table may be a name.
     pub fn scopes(&self, svma: u64, work: &mut u64) -> Vec<Scope> {
         let function = Function::find(&self.data, &self.header, svma);
         let Some(function) = function.filter(|function| function.name().is_some()) else {
@@ -134,6 +135,11 @@ impl GoTable {
                 Some(call) => (Some(call.name), call.first_line),
                 None => (function.name(), function.first_line()),
             };
+            let text = name.map_or(0, str::len) + place.map_or(0, |(file, _)| file.len());
+            *work = work.saturating_sub(text as u64);
+            if *work == 0 {
+                return None;
+            }
             scopes.push(Scope {
                 name: name.map(str::to_owned),
                 first_line,

@@ -97,20 +97,19 @@ impl NativeFile {
         let symbols = svmas.iter().map(|svma| {
             let position = sorted.partition_point(|other| other < svma);
             let scopes = scopes.get(position).map_or(&[][..], Vec::as_slice);
-            let found = self
-                .table
-                .get(*svma)
-                .or_else(|| self.go.as_ref()?.get(*svma));
-            match self
-                .go
-                .as_ref()
-                .filter(|_| self.go_lines && scopes.is_empty())
-            {
+            let go = self.go.as_ref();
+            let in_go = go.and_then(|go| go.get(*svma));
+            let found = self.table.get(*svma).or(in_go);
+            // Where the symbol table knows of another function, the line would not be its own.
+            let agrees = found.map(|found| found.start) == in_go.map(|found| found.start);
+            match go.filter(|_| self.go_lines && agrees && scopes.is_empty()) {
                 Some(go) => combine(found, &go.scopes(*svma, &mut work), &mut texts),
                 None => combine(found, scopes, &mut texts),
             }
         });
-        (symbols.collect(), error)
+        let symbols = symbols.collect();
+        let too_costly = (work == 0).then_some(SymbolError::GoTooCostly);
+        (symbols, error.or(too_costly))
     }
 
     pub fn svma(&self, offset: u64) -> Option<u64> {

@@ -13,6 +13,7 @@ const FIRST: usize = 160;
 const LAST: usize = 168;
 const TEXT: usize = 176;
 const INLINED: usize = 320;
+const END: usize = 328;
 
 pub struct Module {
     /// svma at which the code begins.
@@ -48,7 +49,10 @@ fn agreeing(record: &[u8], table: u64, header: &Header, data: &[u8]) -> Option<M
     let agrees = long(record, TABLE)? == table
         && long(record, FIRST) == header.start(data, 0)
         && long(record, LAST) == header.start(data, header.count);
-    let inlined = long(record, INLINED)?.checked_sub(table);
+    // The table's end is behind that member: so it is still where it was.
+    let end = long(record, END).and_then(|end| end.checked_sub(table));
+    let inlined = long(record, INLINED).and_then(|inlined| inlined.checked_sub(table));
+    let inlined = inlined.filter(|_| end == Some(data.len() as u64));
     let inlined = inlined.and_then(|offset| usize::try_from(offset).ok());
     agrees.then_some(Module {
         text,

@@ -118,8 +118,11 @@ fn what_is_inlined_must_be_known() {
     );
     assert_eq!(shown(&table, TEXT), ["main.outer Some(3) Some(3) false"]);
     // The work on a batch is bounded.
-    let mut work = 2;
-    assert_eq!(table.scopes(TEXT, &mut work)[0].line, None);
+    // Steps alone, and with the texts.
+    for mut work in [2, 20] {
+        assert_eq!(table.scopes(TEXT, &mut work)[0].line, None);
+        assert_eq!(work, 0);
+    }
 }
 
 #[test]
@@ -263,11 +266,20 @@ fn or_the_module_if_it_agrees() {
     set(168, TEXT + 0x50);
     set(176, TEXT);
     set(320, AT + data.len() as u64 - 16);
+    set(328, AT + data.len() as u64);
     let table = (".gopclntab", DATA, AT, &data[..]);
     let found = load(&[table, (".go.module", DATA, 0x20000, &module)]);
     assert_eq!(
         shown(found.unwrap().as_ref().unwrap(), TEXT + 0x10).len(),
         2
+    );
+    // Where the record's end is another one, its beginning may still be right.
+    let mut other = module.clone();
+    other[328] ^= 8;
+    let found = load(&[table, (".go.module", DATA, 0x20000, &other)]);
+    assert_eq!(
+        shown(found.unwrap().as_ref().unwrap(), TEXT + 0x10),
+        ["main.outer Some(3) None false"]
     );
     assert!(matches!(load(&[table]), Err(SymbolError::GoText)));
     for offset in [0, 160, 168, 176] {
