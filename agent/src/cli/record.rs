@@ -128,7 +128,7 @@ fn write(
         None => Ok(()),
     };
     progress.clear();
-    if let End::Targets = end {
+    if let End::Targets = &end {
         eprintln!("What was to be recorded has ended, and so has the recording.");
     }
     let empty = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(FormatError::Empty));
@@ -144,12 +144,19 @@ fn write(
     if let Ok(Written::Nothing) = written {
         eprintln!("strata: nothing was written, since there is nothing to draw.");
     }
-    match (written, counted) {
+    let written = match (written, counted) {
         (Err(error), Err(other)) => {
             eprintln!("strata: {other:#}");
             Err(error)
         }
         (written, counted) => counted.and(written),
+    };
+    match end {
+        End::Failed(error) => {
+            written?;
+            Err(error).context("the recording ended early, and what there was is written")
+        }
+        End::Meant | End::Targets => written,
     }
 }
 

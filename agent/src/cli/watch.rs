@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use super::progress::{Progress, State};
 use super::signals::{Wish, Wishes};
 use super::targets::Targets;
-use crate::session::Session;
+use crate::session::{Session, SessionError};
 
 /// How often the ring buffer is read when nothing asks for it.
 const PUMP: Duration = Duration::from_millis(100);
@@ -20,12 +20,14 @@ const CPUS: Duration = Duration::from_secs(1);
 const TARGETS: Duration = Duration::from_millis(200);
 
 /// Why a recording ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum End {
     /// The time is over, the command has ended, or somebody wanted it.
     Meant,
     /// All that was recorded has ended.
     Targets,
+    /// It could not go on. What there is by then is worth writing.
+    Failed(SessionError),
 }
 
 /// Somebody who looks after a recording.
@@ -110,17 +112,20 @@ impl<'a> Watch<'a> {
                 ready = session.readable_mut() => ready?.clear_ready(),
                 Some(wish) = wishes.wishes.recv() => match pause(wish) {
                     None => break End::Meant,
-                    Some(wanted) => {
-                        session.get_mut().pause(wanted)?;
-                        paused = wanted;
-                    }
+                    Some(wanted) => match session.get_mut().pause(wanted) {
+                        Ok(()) => paused = wanted,
+                        Err(error) => break End::Failed(error),
+                    },
                 },
             }
-            session.get_mut().pump()?;
+            let mut worked = session.get_mut().pump();
             let now = Instant::now();
             if cpus <= now {
-                session.get_mut().follow_cpus()?;
+                worked = worked.and_then(|()| session.get_mut().follow_cpus());
                 cpus = now + CPUS;
+            }
+            if let Err(error) = worked {
+                break End::Failed(error);
             }
             if progress.is_due() {
                 progress.tell(&State {
