@@ -33,18 +33,18 @@ pub struct Code {
 }
 
 impl Code {
-    /// The line of an instruction; its function's first one as the last resort.
+    /// The line of an instruction. Of a table that did not travel whole none is known: the
+    /// function's first line would be a wrong one.
     pub fn line(&mut self, version: Version, instruction: i32) -> Option<u32> {
         if instruction == i32::MIN {
             return None;
         }
-        let first_line = self.first_line;
         if !self.table_whole {
-            return u32::try_from(first_line).ok();
+            return None;
         }
         let decoder = self
             .decoder
-            .get_or_insert_with(|| Decoder::new(version, &self.table, first_line));
+            .get_or_insert_with(|| Decoder::new(version, &self.table, self.first_line));
         decoder
             .line(instruction)
             .and_then(|line| u32::try_from(line).ok())

@@ -357,10 +357,10 @@ impl<'a> Resolver<'a> {
             let function = unknown_function(profile);
             return profile.frame(python(Some(function), None));
         };
-        let line = match self.interpreters.version(code.python) {
-            Some(version) => code.line(version, entry.instruction),
-            None => u32::try_from(code.first_line).ok(),
-        };
+        let line = self
+            .interpreters
+            .version(code.python)
+            .and_then(|version| code.line(version, entry.instruction));
         let name = profile.string(&code.name);
         let function = Function {
             name,

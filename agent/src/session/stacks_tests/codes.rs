@@ -5,6 +5,7 @@ use agent_common::process::ProcessId;
 use agent_common::record::{self, Header};
 
 use super::PROCESS;
+use crate::python::Version;
 use crate::session::codes::{CodeKey, Codes};
 
 const KEY: CodeKey = CodeKey {
@@ -81,4 +82,30 @@ fn code_objects_keep_their_names_apart() {
             "{name}"
         );
     }
+}
+
+/// `co_linetable` of a function whose first line is 10 and whose first two instructions are on it (3.11: one entry of kind
+/// "no column", no lines on, for two code units).
+const LINES: [u8; 2] = [0x80 | 13 << 3 | 1, 0];
+
+#[test]
+fn a_line_table_that_did_not_travel_whole_gives_no_line() {
+    let lines = |size| record::Lines {
+        header: Header::default(),
+        process: KEY.process,
+        code: KEY.code,
+        signature: KEY.signature,
+        size,
+        stored: LINES.len() as u32,
+        padding: 0,
+    };
+    let mut codes = Codes::default();
+    codes.add(&code(KEY, "first", 10));
+    let version = Version::from_hex(0x030b_07f0);
+    let line = |codes: &mut Codes| codes.get_mut(&KEY).and_then(|code| code.line(version, 2));
+    assert_eq!(line(&mut codes), None, "no table");
+    codes.add_lines(&lines(LINES.len() as u64), &LINES);
+    assert_eq!(line(&mut codes), Some(10));
+    codes.add_lines(&lines(9000), &LINES);
+    assert_eq!(line(&mut codes), None, "a part of it");
 }
