@@ -5,7 +5,9 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 
 use super::user;
@@ -43,6 +45,10 @@ pub enum SaveError {
 
 /// Finds out whether a file could be written.
 pub fn check(path: &Path) -> Result<(), SaveError> {
+    // Opening a named pipe would wait for its reader, and closing it would send that one away.
+    if fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo()) {
+        return Ok(());
+    }
     let existed = path.exists();
     let opened = OpenOptions::new().append(true).create(true).open(path);
     opened.map_err(|why| SaveError::Place {
@@ -50,7 +56,8 @@ pub fn check(path: &Path) -> Result<(), SaveError> {
         why,
     })?;
     if !existed {
-        let _ = fs::remove_file(path);
+        // What a link leads to, not the link.
+        let _ = fs::canonicalize(path).and_then(fs::remove_file);
     }
     Ok(())
 }
@@ -208,6 +215,23 @@ mod tests {
         assert_eq!(names(folder.path()), ["a", "b"]);
         save(Path::new("/dev/null"), b"gone").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn looking_leaves_links_and_pipes_alone() {
+        let folder = folder();
+        let (target, link) = (folder.path().join("a"), folder.path().join("b"));
+        symlink(&target, &link).unwrap();
+        check(&link).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(!target.exists());
+
+        let pipe = folder.path().join("c");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        // Nobody reads from it.
+        check(&pipe).unwrap();
+        assert_eq!(names(folder.path()), ["b", "c"]);
     }
 
     #[test]
