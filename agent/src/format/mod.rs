@@ -59,6 +59,11 @@ pub enum FormatError {
          Record for longer, or while it works."
     )]
     Empty,
+    #[error(
+        "The profile is too large for speedscope: its stacks have more than {0} frames. Choose \
+         another format, e.g. pprof, or record for a shorter time."
+    )]
+    TooLarge(usize),
     #[error("Drawing the flame graph failed: {0}.")]
     Draw(std::io::Error),
     #[error("Compressing the profile failed: {0}.")]

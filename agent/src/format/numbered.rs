@@ -79,18 +79,20 @@ pub struct Piece<'a> {
     pub value: u64,
 }
 
-/// The samples of one entry of the profile, each by its time where times were kept.
+/// The samples of one entry of the profile, with `times` each by its own where times were kept.
 pub fn pieces<'a>(
     totals: &'a Totals,
     stack: &'a [u32],
+    times: bool,
 ) -> impl Iterator<Item = Piece<'a>> + use<'a> {
-    let timed = totals.moments.iter().map(move |moment| Piece {
+    let moments = if times { &*totals.moments } else { &[] };
+    let timed = moments.iter().map(move |moment| Piece {
         time: Some(moment.time),
         stack,
         weight: u64::from(moment.weight),
         value: moment.value,
     });
-    let sum = totals.moments.is_empty().then_some(Piece {
+    let sum = moments.is_empty().then_some(Piece {
         time: None,
         stack,
         weight: totals.weight,

@@ -14,6 +14,8 @@ use super::numbered::{Numbered, Piece, in_order, is_time, pieces};
 use super::{FormatError, Options};
 
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
+/// Most frames of all samples: each is written with its whole stack.
+const FRAMES: usize = 1 << 26;
 const EXPORTER: &str = concat!("strata ", env!("CARGO_PKG_VERSION"));
 
 #[derive(Serialize)]
@@ -66,12 +68,25 @@ struct Tower<'a> {
 
 /// The profile for speedscope, the process or thread with most samples first.
 pub fn speedscope(profile: &Profile, options: &Options) -> Result<Vec<u8>, FormatError> {
+    within(profile, options, FRAMES)
+}
+
+fn within(profile: &Profile, options: &Options, most: usize) -> Result<Vec<u8>, FormatError> {
     let timed = is_time(profile);
     let weight = |piece: &Piece<'_>| if timed { piece.value } else { piece.weight };
     let stacks = Numbered::new(profile, options, |frame| shown(profile, options, frame));
+    let mut name = subject(profile);
+    let mut found = towers(profile, options, &stacks, weight, true);
+    if profile.keeps_times() && size(&found) > most {
+        name.push_str(" (sums: too many samples to show when each was taken)");
+        found = towers(profile, options, &stacks, weight, false);
+    }
+    if size(&found) > most {
+        return Err(FormatError::TooLarge(most));
+    }
     let mut frames = stacks.items.clone();
     let mut profiles = Vec::new();
-    for tower in towers(profile, options, &stacks, weight) {
+    for tower in found {
         let root: Vec<u32> = tower
             .labels
             .iter()
@@ -105,7 +120,7 @@ pub fn speedscope(profile: &Profile, options: &Options) -> Result<Vec<u8>, Forma
     let file = File {
         schema: SCHEMA,
         exporter: EXPORTER,
-        name: subject(profile),
+        name,
         active: 0,
         shared: Shared { frames },
         profiles,
@@ -136,16 +151,29 @@ fn shown(profile: &Profile, options: &Options, frame: Option<&Frame>) -> Shown {
     }
 }
 
+/// Frames of all samples.
+fn size(towers: &[Tower<'_>]) -> usize {
+    let sizes = towers.iter().flat_map(|tower| {
+        let below = tower.labels.len();
+        tower
+            .pieces
+            .iter()
+            .map(move |piece| below + piece.stack.len())
+    });
+    sizes.fold(0, usize::saturating_add)
+}
+
 fn towers<'a>(
     profile: &'a Profile,
     options: &Options,
     stacks: &'a Numbered<Shown>,
     weight: impl Fn(&Piece<'_>) -> u64,
+    times: bool,
 ) -> Vec<Tower<'a>> {
     let mut found = BTreeMap::<(ProcessIndex, Option<ThreadIndex>), Vec<Piece<'a>>>::new();
     for (key, totals) in profile.samples() {
         let place = (key.process, options.threads.then_some(key.thread));
-        let pieces = pieces(totals, stacks.stack(key.stack));
+        let pieces = pieces(totals, stacks.stack(key.stack), times);
         let wanted = pieces.filter(|piece| weight(piece) != 0);
         found.entry(place).or_default().extend(wanted);
     }
@@ -303,6 +331,21 @@ mod tests {
             numbers(&value["profiles"][0]["weights"]),
             [period, period, 2 * period]
         );
+    }
+
+    #[test]
+    fn too_many_frames_are_shown_as_sums_and_far_too_many_not_at_all() {
+        let profile = timed();
+        let options = Options::default();
+        // Three pieces of a process and a function, and two sums of the same.
+        let whole = within(&profile, &options, 6).unwrap();
+        assert_eq!(whole, speedscope(&profile, &options).unwrap());
+        let sums: Value = serde_json::from_slice(&within(&profile, &options, 5).unwrap()).unwrap();
+        assert_eq!(unfold(&sums), unfold(&read(&profile, options)));
+        assert_eq!(sums["profiles"][0]["samples"].as_array().unwrap().len(), 2);
+        assert!(sums["name"].as_str().unwrap().contains("sums"));
+        let error = within(&profile, &options, 3);
+        assert!(matches!(error, Err(FormatError::TooLarge(3))));
     }
 
     #[test]

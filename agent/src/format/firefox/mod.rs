@@ -48,7 +48,8 @@ pub fn firefox(profile: &Profile, options: &Options) -> Result<Vec<u8>, FormatEr
     });
     let mut found = BTreeMap::<ThreadIndex, Vec<Piece<'_>>>::new();
     for (key, totals) in profile.samples() {
-        let pieces = pieces(totals, stacks.stack(key.stack)).filter(|piece| piece.weight != 0);
+        let pieces =
+            pieces(totals, stacks.stack(key.stack), true).filter(|piece| piece.weight != 0);
         found.entry(key.thread).or_default().extend(pieces);
     }
     found.retain(|_, pieces| !pieces.is_empty());
@@ -102,28 +103,37 @@ fn fill(
     let interval = interval(profile);
     // Sums have no times. So that each is as long as it was, they stand one behind the other.
     let mut next = profile.span.start;
+    let mut stacks = HashMap::new();
     for piece in in_order(pieces) {
-        let mut stack = None;
-        let mut depth = 0;
-        for number in piece.stack {
-            let shown = &frames[*number as usize];
-            depth = if shown.inlined { depth + 1 } else { 0 };
-            let lib = shown.place.and_then(|place| {
-                let lib = libs.get(place.lib as usize)?;
-                Some((place.lib, lib.name()))
-            });
-            let name = &shown.label.text;
-            let function = tables.function(name, &shown.file, shown.first_line, lib);
-            let category = Category::of(&shown.label);
-            let svma = shown.place.and_then(|place| place.svma);
-            let frame = tables.frame(function, category, shown.line, svma, depth);
-            stack = Some(tables.stack(stack, frame));
-        }
+        let stack = *stacks
+            .entry(piece.stack)
+            .or_insert_with(|| stack(tables, frames, libs, piece.stack));
         let time = piece.time.unwrap_or(next);
         next = time.saturating_add(interval.saturating_mul(piece.weight));
         let time = milliseconds(time.saturating_sub(profile.span.start));
         tables.sample(time, stack, piece.weight, timed.then_some(piece.value));
     }
+}
+
+/// The number of a stack, the root first.
+fn stack(tables: &mut Tables, frames: &[Shown], libs: &[Lib], numbers: &[u32]) -> Option<u32> {
+    let mut stack = None;
+    let mut depth = 0;
+    for number in numbers {
+        let shown = &frames[*number as usize];
+        depth = if shown.inlined { depth + 1 } else { 0 };
+        let lib = shown.place.and_then(|place| {
+            let lib = libs.get(place.lib as usize)?;
+            Some((place.lib, lib.name()))
+        });
+        let name = &shown.label.text;
+        let function = tables.function(name, &shown.file, shown.first_line, lib);
+        let category = Category::of(&shown.label);
+        let svma = shown.place.and_then(|place| place.svma);
+        let frame = tables.frame(function, category, shown.line, svma, depth);
+        stack = Some(tables.stack(stack, frame));
+    }
+    stack
 }
 
 fn shown(profile: &Profile, options: &Options, libs: &Libs, frame: Option<&Frame>) -> Shown {
