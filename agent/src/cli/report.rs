@@ -17,9 +17,17 @@ use crate::profile::Profile;
 pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     let outputs = output::resolve(&args.outputs, args.format)?;
     output::check(&outputs)?;
-    let mut profile = Profile::with_times();
+    let timed = outputs.iter().any(|output| output.format.has_times());
+    let mut profile = if timed {
+        Profile::with_times()
+    } else {
+        Profile::new()
+    };
     for file in &args.files {
         add(&mut profile, file).with_context(|| format!("{} can't be read", file.display()))?;
+    }
+    if timed && !profile.keeps_times() {
+        eprintln!("strata: Too many samples to show when each was taken: sums are shown.");
     }
     let options = Options {
         lines: args.lines,

@@ -17,7 +17,8 @@ impl Caption {
     /// Says what a profile says of itself: processes, duration, rate, number of samples.
     pub fn of(profile: &Profile) -> Self {
         let title = format!("Flame graph of {}", subject(profile));
-        let samples: u64 = profile.samples().map(|(_, totals)| totals.weight).sum();
+        let weights = profile.samples().map(|(_, totals)| totals.weight);
+        let samples = weights.fold(0, u64::saturating_add);
         let mut details = vec![format!("{:.1} s", profile.span.duration().as_secs_f64())];
         details.extend(rate(profile));
         details.push(format!("{} samples", grouped(samples)));

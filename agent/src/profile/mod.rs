@@ -50,7 +50,9 @@ pub struct Profile {
     threads: Vec<Thread>,
     thread_index: HashMap<(ProcessIndex, u32), ThreadIndex>,
     samples: HashMap<SampleKey, Totals>,
-    /// Bytes behind the strings', stacks' and contexts' pointers, and of the moments.
+    /// Moments of all samples.
+    times: usize,
+    /// Bytes behind the strings', stacks' and contexts' pointers.
     pointed_at: usize,
 }
 
@@ -79,6 +81,7 @@ impl Profile {
             threads: Vec::new(),
             thread_index: HashMap::new(),
             samples: HashMap::new(),
+            times: 0,
             pointed_at: 0,
         };
         // Entry 0 of these tables is the constant that their index type names.
@@ -186,9 +189,7 @@ impl Profile {
     pub fn add(&mut self, key: SampleKey, measured: Measurement) {
         let totals = self.samples.entry(key).or_default();
         totals.add(measured, self.keeps_times);
-        if self.keeps_times {
-            self.pointed_at += size_of::<Moment>();
-        }
+        self.times += usize::from(self.keeps_times);
     }
 
     /// Counts samples of which only the sums are known: their number, and their values'.
@@ -198,6 +199,20 @@ impl Profile {
 
     pub fn keeps_times(&self) -> bool {
         self.keeps_times
+    }
+
+    /// How many times are kept.
+    pub fn times(&self) -> usize {
+        self.times
+    }
+
+    /// From now on the profile is one of sums.
+    pub fn forget_times(&mut self) {
+        self.keeps_times = false;
+        self.times = 0;
+        for totals in self.samples.values_mut() {
+            totals.moments = Vec::new();
+        }
     }
 
     /// All samples, in no particular order.
@@ -258,7 +273,8 @@ impl Profile {
         let processes = self.processes.capacity() * 2 * size_of::<Process>();
         let threads = self.threads.capacity() * 3 * size_of::<Thread>();
         let samples = self.samples.capacity() * size_of::<(SampleKey, Totals)>();
-        tables + processes + threads + samples + self.pointed_at
+        let times = self.times * size_of::<Moment>();
+        tables + processes + threads + samples + times + self.pointed_at
     }
 }
 

@@ -36,6 +36,8 @@ impl<T: Clone + Eq + Hash, I: Index> Table<T, I> {
         if let Some(position) = self.positions.get(key) {
             return I::new(*position);
         }
+        // No input gets here: 2^32 of the smallest entries take more than 100 GB, a recording has
+        // at most a million stacks, and whoever reads files watches `Profile::bytes`.
         let position = u32::try_from(self.items.len())
             .expect("a profile is written out long before a table has 2^32 entries");
         let item = make();

@@ -125,3 +125,18 @@ fn memory_follows_distinct_things_only() {
     }
     assert!(profile.bytes() > before + 10_000 * 50);
 }
+
+#[test]
+fn forgotten_times_leave_the_sums() {
+    let mut profile = Profile::with_times();
+    let key = key(&mut profile, 1, 1, StackId::EMPTY);
+    profile.add(key, measured(1));
+    profile.add(key, measured(2));
+    assert_eq!(profile.times(), 2);
+    profile.forget_times();
+    profile.add(key, measured(3));
+    let (_, totals) = profile.samples().next().unwrap();
+    assert_eq!((totals.records, totals.weight, totals.value), (3, 6, 60));
+    assert!(totals.moments.is_empty() && !profile.keeps_times());
+    assert_eq!(profile.times(), 0);
+}

@@ -6,14 +6,21 @@ use agent_common::process::ProcessId;
 
 use crate::profile::{
     Event, EventId, Executable, ExecutableId, Frame, FrameId, FrameKind, Function, FunctionId,
-    Period, ProcessIndex, Profile, StackId, ThreadIndex, ValueType,
+    Measurement, Period, ProcessIndex, Profile, SampleKey, StackId, ThreadIndex, ValueType,
 };
 
 use super::ReadError;
 
-/// Most frames of a file, counted for each stack, and of one stack.
+/// Most frames of a file, counted for each sample, and of one stack.
 const FRAMES: usize = 1 << 26;
-const DEPTH: usize = 1 << 16;
+pub const DEPTH: usize = 1 << 16;
+/// Most kinds of values: some formats have a number of each kind for each sample.
+const EVENTS: usize = 64;
+/// Most bytes of all files' profile. Each entry of each of its tables takes more than 32, so that
+/// no table comes near 2^32 entries.
+const MOST_BYTES: usize = 2 << 30;
+/// Most sample times, as many as a recording keeps: formats that have them say each by itself.
+const TIMES: usize = 1 << 22;
 
 pub use super::super::pprof::tables::{ANONYMOUS, PYTHON};
 
@@ -116,12 +123,40 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    pub fn stack(&mut self, frames: &[FrameId]) -> Result<StackId, ReadError> {
-        self.frames += frames.len();
+    pub fn stack(&mut self, frames: &[FrameId]) -> StackId {
+        self.profile.stack(frames)
+    }
+
+    /// Counts a sample of which only the sums are known.
+    pub fn add_sum(&mut self, key: SampleKey, weight: u64, value: u64) -> Result<(), ReadError> {
+        self.room(key.stack)?;
+        self.profile.add_sum(key, weight, value);
+        Ok(())
+    }
+
+    /// Counts samples of one key, each with its time. With too many of them the profile is one of
+    /// sums: one in which some are missing would show a program that stopped.
+    pub fn add(&mut self, key: SampleKey, all: &[Measurement]) -> Result<(), ReadError> {
+        self.room(key.stack)?;
+        if self.profile.times() + all.len() > TIMES {
+            self.profile.forget_times();
+        }
+        for measured in all {
+            self.profile.add(key, *measured);
+        }
+        Ok(())
+    }
+
+    /// Whether one more sample may come.
+    fn room(&mut self, stack: StackId) -> Result<(), ReadError> {
+        self.frames += self.profile.frames_of(stack).len();
         if self.frames > FRAMES {
             return Err(ReadError::TooManyFrames(FRAMES, DEPTH));
         }
-        Ok(self.profile.stack(frames))
+        if self.profile.bytes() > MOST_BYTES {
+            return Err(ReadError::TooMuchMemory(MOST_BYTES));
+        }
+        Ok(())
     }
 
     pub fn value_type(&mut self, name: &str, unit: &str) -> ValueType {
@@ -132,12 +167,20 @@ impl<'a> Builder<'a> {
     }
 
     /// An event that is named by what it measures.
-    pub fn event(&mut self, value: ValueType, period: Option<Period>) -> EventId {
-        self.profile.event(Event {
+    pub fn event(
+        &mut self,
+        value: ValueType,
+        period: Option<Period>,
+    ) -> Result<EventId, ReadError> {
+        let event = self.profile.event(Event {
             name: value.name,
             value,
             period,
-        })
+        });
+        if self.profile.events().len() > EVENTS {
+            return Err(ReadError::TooManyEvents(EVENTS));
+        }
+        Ok(event)
     }
 
     /// The time that a file covers, on the wall clock.

@@ -4,13 +4,13 @@
 use crate::profile::{ContextId, FrameKind, Profile, SampleKey, UNKNOWN_CPU};
 
 use super::ReadError;
-use super::builder::{Builder, Named, frame, kind_of};
+use super::builder::{Builder, DEPTH, Named, frame, kind_of};
 
 pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadError> {
     let text = std::str::from_utf8(bytes).map_err(|error| ReadError::Decode(error.to_string()))?;
     let mut builder = Builder::new(profile);
     let value = builder.value_type("samples", "count");
-    let event = builder.event(value, None);
+    let event = builder.event(value, None)?;
     for (place, line) in text.lines().enumerate() {
         if line.trim().is_empty() {
             continue;
@@ -18,7 +18,8 @@ pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadE
         let damaged = || ReadError::Line(place + 1);
         let (stack, count) = line.rsplit_once(' ').ok_or_else(damaged)?;
         let count: u64 = count.parse().map_err(|_| damaged())?;
-        let mut texts: Vec<&str> = stack.split(';').collect();
+        // Process and thread, and what is too deep if it is there at all.
+        let mut texts: Vec<&str> = stack.splitn(DEPTH + 4, ';').collect();
         let (mut pid, mut process) = (0, name);
         let (mut tid, mut thread) = (0, "");
         if texts.len() > 1
@@ -47,14 +48,14 @@ pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadE
             builder.place(frame(kind, None, 0), &[(function, 0)], &mut frames)?;
         }
         let key = SampleKey {
-            stack: builder.stack(&frames)?,
+            stack: builder.stack(&frames),
             context: ContextId::NONE,
             process,
             thread,
             cpu: UNKNOWN_CPU,
             event,
         };
-        builder.profile.add_sum(key, count, count);
+        builder.add_sum(key, count, count)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod builder;
 mod folded;
 mod otlp;
 mod pprof;
+mod wire;
 
 use crate::profile::Profile;
 
@@ -40,6 +41,13 @@ pub enum ReadError {
     Negative,
     #[error("it has more than {0} frames, or a stack with more than {1}")]
     TooManyFrames(usize, usize),
+    #[error(
+        "it takes more than {} MiB of memory; give fewer files, or record for a shorter time",
+        .0 >> 20
+    )]
+    TooMuchMemory(usize),
+    #[error("it has more than {0} kinds of values")]
+    TooManyEvents(usize),
     #[error("line {0} is not `frame;frame COUNT`")]
     Line(usize),
 }

@@ -1,5 +1,7 @@
 //! OTLP profiles.
 
+mod shape;
+
 use std::collections::HashMap;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -17,8 +19,14 @@ use super::super::otlp::frames::{BUILD_ID, FRAME_TYPE, HTLHASH};
 use super::super::otlp::{CPU, EXECUTABLE_PATH, PID, THREAD_ID, THREAD_NAME, TITLE};
 use super::ReadError;
 use super::builder::{ANONYMOUS, Builder, Named, frame, kind_of};
+use super::wire;
+
+#[cfg(test)]
+pub use shape::ANY;
+pub use shape::DATA as SHAPE;
 
 pub fn read(profile: &mut Profile, bytes: &[u8]) -> Result<(), ReadError> {
+    wire::check(bytes, &SHAPE)?;
     let data = ProfilesData::decode(bytes).map_err(|error| ReadError::Decode(error.to_string()))?;
     let dictionary = data.dictionary.unwrap_or_default();
     let mut reader = Reader {
@@ -98,12 +106,12 @@ impl<'a> Reader<'a, '_> {
                 let amount = profile.period as u64;
                 let period = Some(Period { of, amount });
                 Counted {
-                    event: self.builder.event(of, period),
+                    event: self.builder.event(of, period)?,
                     period: Some(amount),
                 }
             }
             _ => Counted {
-                event: self.builder.event(kind, None),
+                event: self.builder.event(kind, None)?,
                 period: None,
             },
         };
@@ -129,10 +137,11 @@ impl<'a> Reader<'a, '_> {
             for value in values {
                 let amount = u64::try_from(*value).map_err(|_| ReadError::Negative)?;
                 let value = amount.saturating_mul(counted.period.unwrap_or(1));
-                self.builder.profile.add_sum(key, amount, value);
+                self.builder.add_sum(key, amount, value)?;
             }
             return Ok(());
         }
+        let mut all = Vec::with_capacity(times.len());
         for (place, time) in times.iter().enumerate() {
             let value = values.get(place).copied().unwrap_or(1);
             let amount = u64::try_from(value).map_err(|_| ReadError::Negative)?;
@@ -141,14 +150,13 @@ impl<'a> Reader<'a, '_> {
                 Some(period) => (period, u32::try_from(amount).unwrap_or(u32::MAX)),
                 None => (amount, 1),
             };
-            let measured = Measurement {
+            all.push(Measurement {
                 time: *time,
                 value,
                 weight,
-            };
-            self.builder.profile.add(key, measured);
+            });
         }
-        Ok(())
+        self.builder.add(key, &all)
     }
 
     fn key(
@@ -221,7 +229,7 @@ impl<'a> Reader<'a, '_> {
                 self.builder.place(*frame, lines, &mut frames)?;
             }
         }
-        let stack = self.builder.stack(&frames)?;
+        let stack = self.builder.stack(&frames);
         self.stacks.insert(place, stack);
         Ok(stack)
     }

@@ -1,5 +1,6 @@
 //! pprof, gzipped or not.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read as _;
 
@@ -13,10 +14,46 @@ use crate::profile::{
 
 use super::super::pprof::message::{self, Label, Location, Mapping};
 use super::builder::{ANONYMOUS, Builder, Named, PYTHON, frame, kind_of};
+use super::wire::{self, Holds, Shape};
 use super::{MOST_BYTES, ReadError};
+
+/// What [`message`] says, for its size.
+pub static SHAPE: Shape = Shape {
+    size: size_of::<message::Profile>(),
+    fields: &[
+        (1, Holds::Message(&VALUE_TYPE)),
+        (2, Holds::Message(&SAMPLE)),
+        (3, Holds::Message(&MAPPING)),
+        (4, Holds::Message(&LOCATION)),
+        (5, Holds::Message(&FUNCTION)),
+    ],
+};
+static VALUE_TYPE: Shape = leaf(size_of::<message::ValueType>());
+static SAMPLE: Shape = Shape {
+    size: size_of::<message::Sample>(),
+    fields: &[
+        (1, Holds::Numbers(size_of::<u64>())),
+        (2, Holds::Numbers(size_of::<i64>())),
+        (3, Holds::Message(&LABEL)),
+    ],
+};
+static LABEL: Shape = leaf(size_of::<Label>());
+static MAPPING: Shape = leaf(size_of::<Mapping>());
+static LOCATION: Shape = Shape {
+    size: size_of::<Location>(),
+    fields: &[(4, Holds::Message(&LINE))],
+};
+static LINE: Shape = leaf(size_of::<message::Line>());
+static FUNCTION: Shape = leaf(size_of::<message::Function>());
+
+/// A message of single numbers.
+const fn leaf(size: usize) -> Shape {
+    Shape { size, fields: &[] }
+}
 
 pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadError> {
     let bytes = unpack(bytes)?;
+    wire::check(&bytes, &SHAPE)?;
     let message =
         message::Profile::decode(&*bytes).map_err(|error| ReadError::Decode(error.to_string()))?;
     let message = &message;
@@ -35,7 +72,7 @@ pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadE
         }),
         _ => None,
     };
-    let event = builder.event(value, period.filter(|_| columns.count != columns.value));
+    let event = builder.event(value, period.filter(|_| columns.count != columns.value))?;
     let places = places(&mut builder, message)?;
     for sample in &message.sample {
         let expected = message.sample_type.len();
@@ -50,7 +87,7 @@ pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadE
             };
             builder.place(*frame, lines, &mut frames)?;
         }
-        let stack = builder.stack(&frames)?;
+        let stack = builder.stack(&frames);
         let labels = Labels::of(&mut builder, message, &sample.label)?;
         let process = builder.process(labels.pid, labels.process.unwrap_or(name));
         let thread = builder.thread(process, labels.tid, labels.thread);
@@ -66,14 +103,14 @@ pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadE
             cpu: UNKNOWN_CPU,
             event,
         };
-        builder.profile.add_sum(key, weight, value);
+        builder.add_sum(key, weight, value)?;
     }
     Ok(())
 }
 
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
+fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ReadError> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok(bytes.to_vec());
+        return Ok(bytes.into());
     }
     let mut unpacked = Vec::new();
     MultiGzDecoder::new(bytes)
@@ -83,7 +120,7 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
     if unpacked.len() as u64 > MOST_BYTES {
         return Err(ReadError::TooLarge);
     }
-    Ok(unpacked)
+    Ok(unpacked.into())
 }
 
 /// Which of a sample's values are how many there were, and what they amount to. Where nothing says

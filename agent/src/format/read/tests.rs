@@ -5,6 +5,7 @@ use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::profiles::v1development::{
     Line as OtlpLine, Location as OtlpLocation, Profile as OtlpProfile, ProfilesData,
     ProfilesDictionary, ResourceProfiles, Sample as OtlpSample, ScopeProfiles, Stack,
+    ValueType as OtlpValueType,
 };
 use prost::Message as _;
 
@@ -252,6 +253,91 @@ fn a_small_file_does_not_become_a_large_one() {
     let data = one_sample(dictionary, sample);
     let error = error(Kind::Otlp, &data.encode_to_vec());
     assert!(matches!(error, ReadError::TooManyFrames(..)), "{error}");
+}
+
+/// A stack that is small in the file, in many samples: each format writes it for each.
+#[test]
+fn many_samples_of_a_deep_stack_are_refused() {
+    let dictionary = ProfilesDictionary {
+        stack_table: vec![
+            Stack::default(),
+            Stack {
+                location_indices: vec![0; 1 << 16],
+            },
+        ],
+        ..ProfilesDictionary::default()
+    };
+    let sample = OtlpSample {
+        stack_index: 1,
+        values: vec![1],
+        ..OtlpSample::default()
+    };
+    let mut data = one_sample(dictionary, sample.clone());
+    let bytes = data.encode_to_vec();
+    assert_eq!(read_back(Kind::Otlp, &bytes).samples().len(), 1);
+    let samples = &mut data.resource_profiles[0].scope_profiles[0].profiles[0].samples;
+    samples.resize(1025, sample);
+    let error = error(Kind::Otlp, &data.encode_to_vec());
+    assert!(matches!(error, ReadError::TooManyFrames(..)), "{error}");
+}
+
+#[test]
+fn one_line_of_text_has_a_limit_too() {
+    let line = |depth: usize| "a;".repeat(depth - 1) + "a 1\n";
+    let found = read_back(Kind::Folded, line(1 << 16).as_bytes());
+    assert_eq!(found.samples().len(), 1);
+    let error = error(Kind::Folded, line((1 << 16) + 1).as_bytes());
+    assert!(matches!(error, ReadError::TooManyFrames(..)), "{error}");
+}
+
+#[test]
+fn many_kinds_of_values_are_refused() {
+    let with = |count: i32| {
+        let mut data = one_sample(ProfilesDictionary::default(), OtlpSample::default());
+        let names = (0..=count).map(|number| number.to_string());
+        data.dictionary.as_mut().unwrap().string_table = names.collect();
+        let profiles = &mut data.resource_profiles[0].scope_profiles[0].profiles;
+        *profiles = (1..=count)
+            .map(|number| OtlpProfile {
+                sample_type: Some(OtlpValueType {
+                    type_strindex: number,
+                    unit_strindex: 0,
+                }),
+                ..OtlpProfile::default()
+            })
+            .collect();
+        data.encode_to_vec()
+    };
+    assert_eq!(read_back(Kind::Otlp, &with(64)).events().len(), 64);
+    assert_eq!(error(Kind::Otlp, &with(65)), ReadError::TooManyEvents(64));
+}
+
+#[test]
+fn too_many_times_become_sums() {
+    let count = (1 << 22) + 1;
+    let sample = OtlpSample {
+        timestamps_unix_nano: vec![7; count],
+        ..OtlpSample::default()
+    };
+    let data = one_sample(ProfilesDictionary::default(), sample);
+    let profile = read_back(Kind::Otlp, &data.encode_to_vec());
+    assert!(!profile.keeps_times());
+    let (_, totals) = profile.samples().next().unwrap();
+    assert_eq!(totals.weight, count as u64);
+    assert!(totals.moments.is_empty());
+}
+
+/// Sums of two files may be more than a number holds.
+#[test]
+fn sums_end_at_the_largest_number() {
+    let text = format!("a;b {}\na;c {}\n", u64::MAX, u64::MAX);
+    let profile = read_back(Kind::Folded, text.as_bytes());
+    let caption = super::super::Caption::of(&profile);
+    assert!(
+        caption
+            .details
+            .ends_with("18,446,744,073,709,551,615 samples")
+    );
 }
 
 #[test]
