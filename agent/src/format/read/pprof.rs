@@ -206,6 +206,13 @@ fn frame_of(
         PYTHON => return Ok(frame(FrameKind::Python, None, 0)),
         ANONYMOUS | "//anon" => FrameKind::Jit,
         "[vdso]" | "[vsyscall]" => FrameKind::Native,
+        // perf's and the kernel's own names for memory of a process: what runs there was made there.
+        path if ["[heap]", "[stack", "[anon"]
+            .iter()
+            .any(|it| path.starts_with(it)) =>
+        {
+            FrameKind::Jit
+        }
         path if path.starts_with('[') => FrameKind::Kernel,
         _ => FrameKind::Native,
     };

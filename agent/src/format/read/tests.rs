@@ -12,6 +12,7 @@ use prost::Message as _;
 use super::super::sample_profile;
 use super::super::{Options, folded as write_folded, otlp as write_otlp, pprof as write_pprof};
 use super::*;
+use crate::profile::FrameKind;
 
 fn profiles() -> Vec<Profile> {
     let made = sample_profile::profile();
@@ -338,6 +339,44 @@ fn sums_end_at_the_largest_number() {
             .details
             .ends_with("18,446,744,073,709,551,615 samples")
     );
+}
+
+#[test]
+fn memory_of_a_process_is_not_the_kernel() {
+    use super::super::pprof::message;
+    for (path, kind) in [
+        ("[heap]", FrameKind::Jit),
+        ("[stack]", FrameKind::Jit),
+        ("[anon:jit]", FrameKind::Jit),
+        ("[vdso]", FrameKind::Native),
+        ("[kernel.kallsyms]", FrameKind::Kernel),
+        ("[ext4]", FrameKind::Kernel),
+    ] {
+        let message = message::Profile {
+            sample_type: vec![message::ValueType::default()],
+            sample: vec![message::Sample {
+                location_id: vec![1],
+                value: vec![1],
+                label: Vec::new(),
+            }],
+            mapping: vec![message::Mapping {
+                id: 1,
+                filename: 1,
+                ..Default::default()
+            }],
+            location: vec![message::Location {
+                id: 1,
+                mapping_id: 1,
+                address: 4096,
+                line: Vec::new(),
+            }],
+            string_table: vec![String::new(), path.to_owned()],
+            ..Default::default()
+        };
+        let profile = read_back(Kind::Pprof, &message.encode_to_vec());
+        let (_, frame) = profile.frames().iter().next().unwrap();
+        assert_eq!(frame.kind, kind, "{path}");
+    }
 }
 
 #[test]
