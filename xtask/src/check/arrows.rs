@@ -15,6 +15,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("unwind", &[]),
     // Profile in, bytes out.
     ("format", &["profile"]),
+    // Messages are bytes with a time.
+    ("store", &[]),
+    // Ships what the store holds; other formats are made of its messages.
+    ("export", &["store", "format", "profile"]),
+    ("metadata", &["process"]),
+    // Shows what the others count.
+    ("telemetry", &["store", "export", "session"]),
     // Asks those whom a recording asks; how its answers look is not its business.
     (
         "doctor",
