@@ -10,7 +10,7 @@ mod flamegraph;
 mod folded;
 mod label;
 mod numbered;
-mod otlp;
+pub mod otlp;
 mod palette;
 mod places;
 mod pprof;

@@ -8,18 +8,25 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::profiles::v1development::{
     Function, KeyValueAndUnit, Line, Link, Location, Mapping, ProfilesDictionary, Stack, ValueType,
 };
+use prost::Message;
+
+/// What an entry costs besides itself: its tag and its length.
+const ENTRY_BYTES: usize = 5;
 
 /// A table and the places of its entries.
 struct Table<K, V> {
     entries: Vec<V>,
     places: HashMap<K, i32>,
+    /// What the entries take when they are encoded, or a little more.
+    bytes: usize,
 }
 
-impl<K: Eq + Hash + Default, V: Default> Table<K, V> {
+impl<K: Eq + Hash + Default, V: Message + Default> Table<K, V> {
     fn new() -> Self {
         Self {
             entries: vec![V::default()],
             places: HashMap::from([(K::default(), 0)]),
+            bytes: ENTRY_BYTES,
         }
     }
 
@@ -31,7 +38,9 @@ impl<K: Eq + Hash + Default, V: Default> Table<K, V> {
             std::collections::hash_map::Entry::Vacant(vacant) => {
                 // A message of 2^31 entries is far above every limit of its size.
                 let place = i32::try_from(entries.len()).unwrap_or(i32::MAX);
-                entries.push(make(vacant.key()));
+                let entry = make(vacant.key());
+                self.bytes += entry.encoded_len() + ENTRY_BYTES;
+                entries.push(entry);
                 *vacant.insert(place)
             }
         }
@@ -147,6 +156,17 @@ impl Dictionary {
             span_id: span_id.to_vec(),
         };
         self.links.place(link, Link::clone)
+    }
+
+    /// What it takes when it is encoded, or a little more.
+    pub fn bytes(&self) -> usize {
+        self.strings.bytes
+            + self.attributes.bytes
+            + self.functions.bytes
+            + self.mappings.bytes
+            + self.locations.bytes
+            + self.stacks.bytes
+            + self.links.bytes
     }
 
     pub fn finish(self) -> ProfilesDictionary {

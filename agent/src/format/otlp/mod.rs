@@ -7,24 +7,23 @@
 
 pub(super) mod dictionary;
 pub(super) mod frames;
+mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::replace;
 
-use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::profiles::v1development::{
-    self as messages, ProfilesData, ResourceProfiles, ScopeProfiles,
-};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 
 use crate::profile::{
-    Attribute, Event, EventId, Process, ProcessIndex, Profile, SampleKey, Totals, UNKNOWN_CPU,
-    Value,
+    Attribute, EventId, Process, ProcessIndex, Profile, SampleKey, Totals, UNKNOWN_CPU, Value,
 };
 
 use super::{FormatError, Options};
 use dictionary::{Content, Dictionary};
-use frames::Frames;
+use writer::Writer;
 
 /// Attributes of the semantic conventions (1.44).
 pub(super) const PID: &str = "process.pid";
@@ -35,9 +34,13 @@ pub(super) const THREAD_ID: &str = "thread.id";
 pub(super) const THREAD_NAME: &str = "thread.name";
 pub(super) const CPU: &str = "cpu.logical_number";
 
-/// What is one sample: stack, attributes, link.
-type Identity = (i32, Vec<i32>, i32);
-type Samples<'a> = Vec<(&'a SampleKey, &'a Totals)>;
+/// No message has as many bytes: what gRPC servers take unless they are told otherwise.
+pub const MOST_BYTES: usize = 4 << 20;
+/// Nothing is added to a message of so many bytes.
+const FULL_BYTES: usize = 3 << 20;
+
+/// Samples that are yet to be written.
+type Samples<'a> = VecDeque<(&'a SampleKey, &'a Totals)>;
 
 /// The profile as OTLP.
 pub fn otlp(profile: &Profile, options: &Options) -> Result<Vec<u8>, FormatError> {
@@ -47,48 +50,101 @@ pub fn otlp(profile: &Profile, options: &Options) -> Result<Vec<u8>, FormatError
     Ok(data(profile, options).encode_to_vec())
 }
 
-fn data(profile: &Profile, options: &Options) -> ProfilesData {
-    let mut dictionary = Dictionary::new();
-    let mut frames = Frames::new(profile, options);
-    let mut resources = Vec::new();
-    for (process, samples) in by_process(profile) {
-        let mut by_event = BTreeMap::<EventId, Samples>::new();
-        for sample in samples {
-            by_event.entry(sample.0.event).or_default().push(sample);
+/// A message of its own, to be sent as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// ns since 1970: the time that the profile covers.
+    pub start: u64,
+    pub end: u64,
+    pub samples: u64,
+    /// An encoded `ProfilesData`, of less than [`MOST_BYTES`].
+    pub bytes: Vec<u8>,
+}
+
+/// A profile in pieces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    pub messages: Vec<Message>,
+    /// Samples in messages that became too large: names of a length that nobody means.
+    pub too_large: u64,
+}
+
+/// The profile as messages that receivers take: many refuse what has more than 4 MiB. `id` makes the
+/// ids of profiles, by which a receiver can tell that a message came twice.
+pub fn messages(profile: &Profile, options: &Options, id: impl FnMut() -> [u8; 16]) -> Messages {
+    split(profile, options, id, FULL_BYTES)
+}
+
+fn split(
+    profile: &Profile,
+    options: &Options,
+    mut id: impl FnMut() -> [u8; 16],
+    full_bytes: usize,
+) -> Messages {
+    let mut done = Messages::default();
+    let mut writer = Writer::new(profile, options, full_bytes);
+    for (process, mut left) in by_event(profile) {
+        while !left.is_empty() {
+            writer.add(process, &mut left, id().to_vec());
+            if !left.is_empty() {
+                let full = replace(&mut writer, Writer::new(profile, options, full_bytes));
+                done.take(profile, full);
+            }
         }
-        let profiles = by_event.into_iter().map(|(event, samples)| {
-            profile_of(
-                profile,
-                &profile[event],
-                samples,
-                &mut frames,
-                &mut dictionary,
-            )
-        });
-        let scope = InstrumentationScope {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..InstrumentationScope::default()
-        };
-        resources.push(ResourceProfiles {
-            resource: Some(resource(profile, &profile[process])),
-            scope_profiles: vec![ScopeProfiles {
-                scope: Some(scope),
-                profiles: profiles.collect(),
-                schema_url: String::new(),
-            }],
-            schema_url: String::new(),
-        });
     }
-    ProfilesData {
-        resource_profiles: resources,
-        dictionary: Some(dictionary.finish()),
+    done.take(profile, writer);
+    done
+}
+
+impl Messages {
+    fn take(&mut self, profile: &Profile, writer: Writer) {
+        let (data, samples) = writer.finish();
+        if samples == 0 {
+            return;
+        }
+        let bytes = data.encode_to_vec();
+        if bytes.len() >= MOST_BYTES {
+            self.too_large += samples;
+            return;
+        }
+        let (start, end) = writer::window(profile);
+        self.messages.push(Message {
+            start,
+            end,
+            samples,
+            bytes,
+        });
     }
 }
 
+fn data(profile: &Profile, options: &Options) -> ProfilesData {
+    let mut writer = Writer::new(profile, options, usize::MAX);
+    for (process, mut left) in by_event(profile) {
+        writer.add(process, &mut left, Vec::new());
+    }
+    writer.finish().0
+}
+
+/// Samples of one process and event, the events of a process one after the other, the busiest
+/// process first.
+fn by_event(profile: &Profile) -> impl Iterator<Item = (ProcessIndex, Samples<'_>)> {
+    by_process(profile)
+        .into_iter()
+        .flat_map(|(process, samples)| {
+            let mut by_event = BTreeMap::<EventId, VecDeque<_>>::new();
+            for sample in samples {
+                let samples = by_event.entry(sample.0.event).or_default();
+                samples.push_back(sample);
+            }
+            by_event
+                .into_values()
+                .map(move |samples| (process, samples))
+        })
+}
+
 /// Each process's samples, those of the busiest process first.
-fn by_process(profile: &Profile) -> Vec<(ProcessIndex, Samples<'_>)> {
-    let mut processes = BTreeMap::<ProcessIndex, Samples>::new();
+fn by_process(profile: &Profile) -> Vec<(ProcessIndex, Vec<(&SampleKey, &Totals)>)> {
+    let mut processes = BTreeMap::<ProcessIndex, Vec<_>>::new();
     for sample in profile.samples() {
         processes.entry(sample.0.process).or_default().push(sample);
     }
@@ -96,7 +152,7 @@ fn by_process(profile: &Profile) -> Vec<(ProcessIndex, Samples<'_>)> {
     for (_, samples) in &mut processes {
         samples.sort_unstable_by_key(|(key, _)| **key);
     }
-    let weight = |samples: &Samples| {
+    let weight = |samples: &[(_, &Totals)]| {
         let weights = samples.iter().map(|(_, totals)| totals.weight);
         weights.fold(0, u64::saturating_add)
     };
@@ -130,117 +186,6 @@ fn resource(profile: &Profile, process: &Process) -> Resource {
         attributes,
         ..Resource::default()
     }
-}
-
-fn profile_of(
-    profile: &Profile,
-    event: &Event,
-    samples: Samples,
-    frames: &mut Frames,
-    dictionary: &mut Dictionary,
-) -> messages::Profile {
-    // Pyroscope knows CPU time as a number of samples with a period, everything else as a sum.
-    let (sample_type, period_type) = match event.period {
-        Some(period) => {
-            let of = dictionary.value_type(&profile[period.of.name], &profile[period.of.unit]);
-            (dictionary.value_type("samples", "count"), Some(of))
-        }
-        None => {
-            let value = &event.value;
-            let (name, unit) = (&profile[value.name], &profile[value.unit]);
-            (dictionary.value_type(name, unit), None)
-        }
-    };
-    let counts = event.period.is_some();
-    let shape = Shape::of(counts, &samples);
-    let mut window = window(profile);
-    let mut sums = BTreeMap::<Identity, messages::Sample>::new();
-    for (key, totals) in samples {
-        let identity = (
-            frames.stack(dictionary, key.stack),
-            attributes(profile, key, dictionary),
-            link(profile, key, dictionary),
-        );
-        let (stack_index, attribute_indices, link_index) = identity.clone();
-        let sample = sums.entry(identity).or_insert_with(|| messages::Sample {
-            stack_index,
-            attribute_indices,
-            link_index,
-            ..messages::Sample::default()
-        });
-        shape.add(profile, sample, totals, counts, &mut window);
-    }
-    messages::Profile {
-        sample_type: Some(sample_type),
-        samples: sums.into_values().collect(),
-        time_unix_nano: window.0,
-        duration_nano: window.1 - window.0,
-        period_type,
-        period: event.period.map_or(0, |period| signed(period.amount)),
-        ..messages::Profile::default()
-    }
-}
-
-/// How the samples of a profile say what they stand for: all of them in the same way.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Sum,
-    /// Each counts once.
-    Times,
-    TimesAndValues,
-}
-
-impl Shape {
-    fn of(counts: bool, samples: &Samples) -> Self {
-        let mut all = samples.iter().map(|(_, totals)| totals);
-        if !all.clone().all(|totals| timed(totals)) {
-            Self::Sum
-        } else if !counts {
-            Self::TimesAndValues
-        } else if all.all(|totals| totals.moments.iter().all(|moment| moment.weight == 1)) {
-            Self::Times
-        } else {
-            // Pyroscope refuses several values where there is a period.
-            Self::Sum
-        }
-    }
-
-    fn add(
-        self,
-        profile: &Profile,
-        sample: &mut messages::Sample,
-        totals: &Totals,
-        counts: bool,
-        window: &mut (u64, u64),
-    ) {
-        if self == Self::Sum {
-            let amount = signed(if counts { totals.weight } else { totals.value });
-            match sample.values.first_mut() {
-                Some(sum) => *sum = sum.saturating_add(amount),
-                None => sample.values.push(amount),
-            }
-            return;
-        }
-        for moment in &totals.moments {
-            let time = profile.clock.wall(moment.time);
-            sample.timestamps_unix_nano.push(time);
-            *window = (window.0.min(time), window.1.max(time.saturating_add(1)));
-            if self == Self::TimesAndValues {
-                sample.values.push(signed(moment.value));
-            }
-        }
-    }
-}
-
-/// Whether all of it is known by its time.
-fn timed(totals: &Totals) -> bool {
-    !totals.moments.is_empty() && totals.moments.len() as u64 == totals.records
-}
-
-/// The time that the profile covers, on the wall clock. Samples widen it.
-fn window(profile: &Profile) -> (u64, u64) {
-    let start = profile.clock.wall(profile.span.start);
-    (start, profile.clock.wall(profile.span.end).max(start))
 }
 
 fn attributes(profile: &Profile, key: &SampleKey, dictionary: &mut Dictionary) -> Vec<i32> {

@@ -1,9 +1,11 @@
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::profiles::v1development::{
-    KeyValueAndUnit, Link, ProfilesDictionary, Sample,
+    self, KeyValueAndUnit, Link, ProfilesDictionary, Sample,
 };
 
-use super::super::sample_profile;
+use std::collections::HashSet;
+
+use super::super::{read, sample_profile};
 use super::conformance::faults;
 use super::*;
 use crate::profile::{Clock, Context, Link as Span, Measurement};
@@ -155,7 +157,7 @@ fn dictionary(data: &mut ProfilesData) -> &mut ProfilesDictionary {
     data.dictionary.as_mut().unwrap()
 }
 
-fn first(data: &mut ProfilesData) -> &mut messages::Profile {
+fn first(data: &mut ProfilesData) -> &mut v1development::Profile {
     &mut data.resource_profiles[0].scope_profiles[0].profiles[0]
 }
 
@@ -360,7 +362,7 @@ fn alone<T: Clone>(table: &mut Vec<T>, change: fn(&mut T)) {
     change(table.last_mut().unwrap());
 }
 
-fn lines(data: &mut ProfilesData) -> &mut Vec<messages::Line> {
+fn lines(data: &mut ProfilesData) -> &mut Vec<v1development::Line> {
     let mut all = dictionary(data).location_table.iter_mut();
     &mut all.find(|it| !it.lines.is_empty()).unwrap().lines
 }
@@ -382,4 +384,81 @@ fn written_for_others() {
     if let Ok(path) = std::env::var("STRATA_OTLP") {
         std::fs::write(path, otlp(&full(true), &Options::default()).unwrap()).unwrap();
     }
+}
+
+/// As many stacks as it takes to fill several messages.
+fn large(times: bool) -> Profile {
+    let mut profile = full(times);
+    let (key, _) = profile.samples().min_by_key(|(key, _)| **key).unwrap();
+    let key = *key;
+    for number in 0..2000 {
+        let frames: Vec<_> = (0..8)
+            .map(|depth| profile.marker(&format!("function {number} at {depth}")))
+            .collect();
+        let stack = profile.stack(&frames);
+        let measured = Measurement {
+            time: 2_000_000_000 + number,
+            value: 10_101_010,
+            weight: 1,
+        };
+        profile.add(SampleKey { stack, ..key }, measured);
+    }
+    profile
+}
+
+#[test]
+fn messages_are_bounded_and_hold_each_sample_once() {
+    const FULL: usize = 64 << 10;
+    let mut ids = HashSet::new();
+    let mut last = 0_u128;
+    for times in [false, true] {
+        let profile = large(times);
+        let options = Options::default();
+        let made = split(
+            &profile,
+            &options,
+            || {
+                last += 1;
+                last.to_be_bytes()
+            },
+            FULL,
+        );
+        assert_eq!(made.too_large, 0);
+        assert!(made.messages.len() > 5, "{}", made.messages.len());
+        let mut read = if times {
+            Profile::with_times()
+        } else {
+            Profile::new()
+        };
+        let mut samples = 0;
+        for message in &made.messages {
+            // What one sample may add, and what a message has besides.
+            assert!(message.bytes.len() < FULL + 4096, "{}", message.bytes.len());
+            let data = ProfilesData::decode(&*message.bytes).unwrap();
+            assert_eq!(faults(&data), Vec::<String>::new());
+            let scopes = data
+                .resource_profiles
+                .iter()
+                .flat_map(|it| &it.scope_profiles);
+            for profile in scopes.flat_map(|it| &it.profiles) {
+                assert!(ids.insert(profile.profile_id.clone()), "an id came twice");
+            }
+            samples += message.samples;
+            read::read(&mut read, read::Kind::Otlp, "part", &message.bytes).unwrap();
+        }
+        assert_eq!(samples, 2906 + 2000);
+        let folded = |profile: &Profile| {
+            let text = String::from_utf8(super::super::folded(profile, &options)).unwrap();
+            let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(folded(&read), folded(&profile));
+    }
+}
+
+#[test]
+fn nothing_recorded_needs_no_message() {
+    let made = messages(&Profile::new(), &Options::default(), || [1; 16]);
+    assert_eq!(made, Messages::default());
 }
