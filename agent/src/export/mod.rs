@@ -1,74 +1,54 @@
 //! Ships what the store holds: one file a protocol, and a queue, which is the store itself.
+//!
+//! [`worker`] is the loop of one destination, [`wire`] what it sends, [`client`] the way there,
+//! [`verdict`] what an answer means. Messages are sent as they are in the store.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+mod client;
+mod compress;
+mod destination;
+mod dns;
+mod error;
+mod files;
+mod grpc;
+mod notes;
+mod otlp;
+mod pace;
+mod target;
+mod tls;
+mod verdict;
+mod wire;
+mod worker;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
 use crate::store::Store;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    Grpc,
-    /// OTLP over HTTP as protobuf.
-    Http,
-    /// push.v1.PusherService/Push
-    Pyroscope,
-    /// parca.profilestore.v1alpha1.ProfileStoreService/WriteRaw
-    Parca,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Compression {
-    None,
-    #[default]
-    Gzip,
-    Zstd,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Roots to trust instead of the system's (PEM).
-    pub certificate: Option<PathBuf>,
-    pub client_certificate: Option<PathBuf>,
-    pub client_key: Option<PathBuf>,
-}
-
-/// Where to ship to.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// Its name in the store, metrics and logs.
-    pub name: String,
-    pub protocol: Protocol,
-    /// E.g. `http://collector:4317`.
-    pub endpoint: String,
-    /// Secret.
-    pub headers: Vec<(String, String)>,
-    /// A bearer token is in this file, which is read again when it changes.
-    pub token_file: Option<PathBuf>,
-    pub compression: Compression,
-    /// Of one request.
-    pub timeout: Duration,
-    pub tls: Tls,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error("not there yet")]
-    Todo,
-}
+pub use destination::{Compression, Destination, Protocol, Tls, redacted};
+pub use error::{ExportError, SettingError};
+use pace::Pace;
+use target::Target;
+use worker::{Order, State, Worker, lock};
 
 /// What came of one destination.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     pub name: String,
+    /// Without secrets.
     pub endpoint: String,
     pub sent_messages: u64,
     pub sent_bytes: u64,
     pub sent_samples: u64,
     /// Answers by code: `ok`, `http_503`, `grpc_unavailable`, `timeout`, `connect`, `dns`, `tls` …
     pub answers: BTreeMap<String, u64>,
-    /// Samples that the other side refused, and messages that were given up as refused for good.
+    /// Profiles that were refused of messages that were taken.
+    pub rejected_profiles: u64,
+    /// Messages that were given up as refused for good, and the samples in them.
     pub rejected_samples: u64,
     pub rejected_messages: u64,
     pub retries: u64,
@@ -79,26 +59,198 @@ pub struct Status {
     pub waits_until: Option<u64>,
 }
 
+/// Looks at all settings of destinations, and reads the files that they name.
+pub fn check(destinations: &[Destination]) -> Result<(), ExportError> {
+    targets(destinations).map(drop)
+}
+
+fn targets(destinations: &[Destination]) -> Result<Vec<Target>, ExportError> {
+    let mut names = HashSet::new();
+    let check = |destination: &Destination| {
+        if !names.insert(destination.name.clone()) {
+            return Err(ExportError::SameName(destination.name.clone()));
+        }
+        Target::new(destination).map_err(|cause| ExportError::Destination {
+            name: destination.name.clone(),
+            cause,
+        })
+    };
+    destinations.iter().map(check).collect()
+}
+
 /// The exporters, on a thread of their own.
-pub struct Exporters;
+pub struct Exporters {
+    store: Arc<Store>,
+    pace: Pace,
+    runtime: Handle,
+    workers: Mutex<Workers>,
+    thread: Option<(oneshot::Sender<()>, thread::JoinHandle<()>)>,
+}
+
+#[derive(Default)]
+struct Workers {
+    running: Vec<Running>,
+    /// Those that may still have a request under way.
+    retired: Vec<(String, JoinHandle<bool>)>,
+}
+
+struct Running {
+    destination: Destination,
+    status: Arc<Mutex<Status>>,
+    orders: watch::Sender<Order>,
+    task: JoinHandle<bool>,
+}
 
 impl Exporters {
     /// Checks all settings, registers the destinations with the store and begins to ship.
-    pub fn start(_destinations: Vec<Destination>, _store: Arc<Store>) -> Result<Self, ExportError> {
-        Err(ExportError::Todo)
+    pub fn start(destinations: Vec<Destination>, store: Arc<Store>) -> Result<Self, ExportError> {
+        Self::start_at(destinations, store, Pace::default())
     }
 
-    /// Takes other destinations from now on; those that stay the same go on undisturbed.
-    pub fn reload(&self, _destinations: Vec<Destination>) -> Result<(), ExportError> {
-        Err(ExportError::Todo)
+    fn start_at(
+        destinations: Vec<Destination>,
+        store: Arc<Store>,
+        pace: Pace,
+    ) -> Result<Self, ExportError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(ExportError::Thread)?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("export".to_owned())
+            .spawn(move || {
+                // An error says that the sender is gone, which means the same.
+                let _ = runtime.block_on(ended);
+            })
+            .map_err(ExportError::Thread)?;
+        let exporters = Self {
+            store,
+            pace,
+            runtime: handle,
+            workers: Mutex::default(),
+            thread: Some((end, thread)),
+        };
+        exporters.reload(destinations)?;
+        Ok(exporters)
+    }
+
+    /// Takes other destinations from now on; those that stay the same go on undisturbed. If one of
+    /// them can't be used, nothing changes.
+    pub fn reload(&self, destinations: Vec<Destination>) -> Result<(), ExportError> {
+        let targets = targets(&destinations)?;
+        for destination in &destinations {
+            let name = &destination.name;
+            let registered = self.store.register(name);
+            registered.map_err(|cause| ExportError::Store {
+                name: name.clone(),
+                cause,
+            })?;
+        }
+        let mut workers = lock(&self.workers);
+        let mut before = std::mem::take(&mut workers.running);
+        workers.retired.retain(|(_, task)| !task.is_finished());
+        for (destination, target) in destinations.into_iter().zip(targets) {
+            let same = before.iter().position(|old| old.destination == destination);
+            let running = match same {
+                Some(same) => before.swap_remove(same),
+                None => self.begin(destination, target, &mut before, &mut workers.retired),
+            };
+            workers.running.push(running);
+        }
+        for old in before {
+            old.orders.send_replace(Order::Retire);
+            workers.retired.push((old.destination.name, old.task));
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &self,
+        destination: Destination,
+        target: Target,
+        before: &mut Vec<Running>,
+        retired: &mut Vec<(String, JoinHandle<bool>)>,
+    ) -> Running {
+        let named = before
+            .iter()
+            .position(|old| old.destination.name == destination.name);
+        let old = named.map(|place| before.swap_remove(place));
+        let status = Status {
+            name: destination.name.clone(),
+            endpoint: destination.shown_endpoint(),
+            ..old
+                .as_ref()
+                .map_or_else(Status::default, |old| lock(&old.status).clone())
+        };
+        let before = match old {
+            Some(old) => {
+                old.orders.send_replace(Order::Retire);
+                Some(old.task)
+            }
+            None => {
+                let place = retired
+                    .iter()
+                    .position(|(name, _)| *name == destination.name);
+                place.map(|place| retired.swap_remove(place).1)
+            }
+        };
+        let status = Arc::new(Mutex::new(status));
+        let (orders, receiver) = watch::channel(Order::Run);
+        let worker = Worker {
+            destination: destination.clone(),
+            target,
+            store: Arc::clone(&self.store),
+            status: Arc::clone(&status),
+            orders: receiver,
+            pace: self.pace,
+            state: State::default(),
+        };
+        Running {
+            destination,
+            status,
+            orders,
+            task: self.runtime.spawn(worker.run(before)),
+        }
     }
 
     pub fn status(&self) -> Vec<Status> {
-        Vec::new()
+        let workers = lock(&self.workers);
+        let running = workers.running.iter();
+        running
+            .map(|running| lock(&running.status).clone())
+            .collect()
     }
 
     /// Ships what waits, for as long as this at most, and ends. Whether all was shipped.
-    pub fn finish(self, _deadline: Duration) -> bool {
-        true
+    pub fn finish(self, deadline: Duration) -> bool {
+        let running = std::mem::take(&mut lock(&self.workers).running);
+        let (tell, told) = mpsc::channel();
+        self.runtime.spawn(async move {
+            for worker in &running {
+                worker.orders.send_replace(Order::Finish);
+            }
+            let all = async {
+                let mut all = true;
+                for worker in running {
+                    all &= worker.task.await.unwrap_or(false);
+                }
+                all
+            };
+            let _ = tell.send(tokio::time::timeout(deadline, all).await.unwrap_or(false));
+        });
+        told.recv().unwrap_or(false)
     }
 }
+
+impl Drop for Exporters {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.thread.take() {
+            let _ = end.send(());
+            // A thread that panicked has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
