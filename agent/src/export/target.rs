@@ -163,6 +163,3 @@ pub fn encoding(compression: Compression) -> Option<HeaderValue> {
         Compression::Zstd => Some(HeaderValue::from_static("zstd")),
     }
 }
-
-#[cfg(test)]
-mod tests;
