@@ -12,7 +12,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use prost::Message;
 
-use super::client::Answer;
+use super::client::{Answer, MOST_ANSWER_BYTES};
+use super::compress::expand;
 use super::verdict::{self, Outcome, Verdict, bounded};
 
 const HEAD: usize = 5;
@@ -88,18 +89,23 @@ pub fn message(answer: &Answer) -> Result<Bytes, Outcome> {
         });
     };
     match text(end, "grpc-status").parse() {
-        Ok(0) => unframed(&answer.body)
+        Ok(0) => unframed(&answer.body, text(&answer.headers, "grpc-encoding"))
             .ok_or_else(|| Outcome::garbage("its answer is no message of gRPC".to_owned())),
         Ok(code) => Err(of_code(code, end)),
         Err(_) => Err(Outcome::garbage("its status is no number".to_owned())),
     }
 }
 
-fn unframed(body: &Bytes) -> Option<Bytes> {
-    let (head, _) = body.split_at_checked(HEAD)?;
+/// Go's servers compress an answer as the question was, whether they were told that they may or not.
+fn unframed(body: &Bytes, encoding: &str) -> Option<Bytes> {
+    let (head, message) = body.split_at_checked(HEAD)?;
     let length = u32::from_be_bytes(head[1..].try_into().ok()?) as usize;
-    // Nothing was said of compressed answers being understood.
-    (head[0] == 0 && body.len() - HEAD == length).then(|| body.slice(HEAD..))
+    match head[0] {
+        _ if message.len() != length => None,
+        0 => Some(body.slice(HEAD..)),
+        1 => expand(message, encoding, MOST_ANSWER_BYTES).map(Bytes::from),
+        _ => None,
+    }
 }
 
 fn of_code(code: u32, end: &HeaderMap) -> Outcome {

@@ -17,6 +17,7 @@ const AGENT: &str = concat!("strata/", env!("CARGO_PKG_VERSION"));
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A message that can't be put into the protocol's form.
@@ -76,6 +77,8 @@ fn grpc_headers(headers: &mut HeaderMap, destination: &Destination) {
     if let Some(encoding) = encoding(destination.compression) {
         headers.insert(GRPC_ENCODING, encoding);
     }
+    let accepted = HeaderValue::from_static("gzip, zstd");
+    headers.insert(GRPC_ACCEPT_ENCODING, accepted);
     // Eight digits at most.
     let millis = destination.timeout.as_millis().min(99_999_999);
     if let Ok(timeout) = HeaderValue::from_str(&format!("{millis}m")) {
