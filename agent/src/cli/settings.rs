@@ -10,7 +10,7 @@ use super::output::{self, Output, OutputError};
 use crate::bpf::Event;
 use crate::format;
 use crate::process::cgroup::Target;
-use crate::session::{Config, View};
+use crate::session::{Bounds, Config, View};
 
 /// Longest recording that is believed to be meant: ten years.
 const LONGEST: f64 = 315_360_000.0;
@@ -97,6 +97,7 @@ impl Settings {
                 table_mib: 64,
                 times: outputs.iter().any(|output| output.format.has_times()),
                 executables: outputs.iter().any(|output| output.format.has_executables()),
+                bounds: Bounds::recording(),
             },
             view: View {
                 native_python: args.native_python,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use super::machine::monotonic;
 use crate::bpf::{Event, Link, LoadError, Loaded, cpus};
@@ -24,7 +25,12 @@ pub struct Clocks {
     /// Nanoseconds in between in which it was paused.
     pub paused: u64,
     paused_since: Option<u64>,
+    settled: Option<Instant>,
 }
+
+/// How often is looked for how long CPUs were idle. What a CPU did between that and its going
+/// offline is missing in [`Clocks::busy`].
+const SETTLE: Duration = Duration::from_secs(5);
 
 impl Clocks {
     pub fn new(event: Event, rate: u64) -> Self {
@@ -38,6 +44,7 @@ impl Clocks {
             ended: 0,
             paused: 0,
             paused_since: None,
+            settled: None,
         }
     }
 
@@ -51,6 +58,10 @@ impl Clocks {
     pub fn follow_cpus(&mut self, loaded: &mut Loaded) -> Result<(), LoadError> {
         if self.paused_since.is_some() {
             return Ok(());
+        }
+        // A CPU that goes offline takes with it for how long it was idle, which is known up to here.
+        if self.settled.is_none_or(|last| last.elapsed() >= SETTLE) {
+            self.settle();
         }
         let online = cpus::online();
         let gone: Vec<u32> = self
@@ -103,6 +114,24 @@ impl Clocks {
         self.follow_cpus(loaded)
     }
 
+    /// Brings [`Self::busy`] and [`Self::paused`] up to now.
+    pub fn settle(&mut self) {
+        if self.paused_since.is_some() {
+            self.count_pause();
+            self.paused_since = Some(monotonic());
+        }
+        let idle = idle_times();
+        for (cpu, (_, since, idle_before)) in &mut self.attached {
+            // Of one that just went it is not known, and is asked again.
+            let Some(&idle) = idle.get(cpu) else { continue };
+            let now = monotonic();
+            let all = now.saturating_sub(*since);
+            self.busy += all.saturating_sub(idle.saturating_sub(*idle_before));
+            (*since, *idle_before) = (now, idle);
+        }
+        self.settled = Some(Instant::now());
+    }
+
     pub fn stop(&mut self, loaded: &mut Loaded) -> Result<(), LoadError> {
         self.count_pause();
         self.detach(loaded)?;
@@ -119,11 +148,8 @@ impl Clocks {
     }
 
     fn detach(&mut self, loaded: &mut Loaded) -> Result<(), LoadError> {
-        let idle = idle_times();
-        for (cpu, (link, since, idle_before)) in self.attached.drain() {
-            let idle = idle.get(&cpu).copied().unwrap_or(0);
-            let all = monotonic().saturating_sub(since);
-            self.busy += all.saturating_sub(idle.saturating_sub(idle_before));
+        self.settle();
+        for (_, (link, ..)) in self.attached.drain() {
             loaded.detach(link)?;
         }
         Ok(())

@@ -1,8 +1,10 @@
 //! What a recording is asked for, and why it can't go on.
 
 use std::io;
+use std::time::Duration;
 
 use crate::bpf::{Event, LoadError};
+use crate::symbols;
 
 /// What is recorded.
 #[derive(Clone, Debug)]
@@ -23,6 +25,38 @@ pub struct Config {
     pub times: bool,
     /// Whether it is to say which file each process executes.
     pub executables: bool,
+    pub bounds: Bounds,
+}
+
+/// Memory that a recording may take, in bytes.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Names of code that were found.
+    pub names: usize,
+    pub symbols: symbols::Options,
+}
+
+impl Bounds {
+    /// A recording with an end, all of which is kept until then.
+    pub fn recording() -> Self {
+        Self {
+            names: 256 << 20,
+            symbols: symbols::Options::default(),
+        }
+    }
+
+    /// A recording without end, beside which others want to work.
+    pub fn always_on() -> Self {
+        Self {
+            names: 6 << 20,
+            symbols: symbols::Options {
+                debug_information_bytes: 12 << 20,
+                debug_information_time: Duration::from_secs(2),
+                cache_bytes: 12 << 20,
+                ..symbols::Options::default()
+            },
+        }
+    }
 }
 
 /// Why a recording can't go on.

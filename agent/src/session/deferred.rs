@@ -126,6 +126,10 @@ impl DeferredSamples {
         self.snapshots.insert(process, snapshot);
     }
 
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -1,5 +1,6 @@
 //! Files with code: from first sight an id, an open descriptor and a place in the kernel's maps.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::loader::Described;
 use crate::bpf::table::{Range, Table};
 use crate::bpf::{LoadError, Loaded};
 use crate::python::Binary;
-use crate::symbols::{ExecutableFile, Source};
+use crate::symbols::{ExecutableFile, Identity, Source};
 use crate::unwind::{self, Segments};
 
 /// Most files that are kept open, counted by identity: the kernel side's table has as many entries.
@@ -32,6 +33,14 @@ pub struct Known {
     pub python: Option<Arc<Binary>>,
     /// Rows for samples that were deferred until this file was read.
     pub rows: Option<Arc<unwind::Table>>,
+    identity: OnceCell<Identity>,
+}
+
+impl Known {
+    /// Its build id and hash, read when they are first wanted.
+    pub fn identity(&self) -> &Identity {
+        self.identity.get_or_init(|| self.file.identity())
+    }
 }
 
 /// All of them.
@@ -124,6 +133,7 @@ impl Executables {
             range,
             python: described.python.map(Arc::new),
             rows,
+            identity: OnceCell::new(),
         };
         self.by_key.insert(described.key, id);
         self.by_id.insert(id, known);
@@ -188,6 +198,7 @@ impl Executables {
             range,
             python: None,
             rows,
+            identity: OnceCell::new(),
         };
         self.by_id.insert(EXECUTABLE_VDSO, known);
         Ok(())

@@ -1,19 +1,22 @@
 //! A recording: takes the kernel side's records, reads the files that they speak of, and makes a
 //! profile of them at the end. Where the rooms below meet.
 
+mod account;
+mod batch;
+mod bounded;
 mod clocks;
 mod codes;
 mod config;
 mod deferred;
 mod executables;
 mod files;
-mod finish;
 mod image;
 mod interpreters;
 mod listing;
 pub mod loader;
 mod machine;
 mod moments;
+mod named;
 pub mod names;
 mod resolve;
 pub mod space;
@@ -43,10 +46,12 @@ use crate::bpf::ring::Ring;
 use crate::bpf::table::Table;
 use crate::bpf::{Loaded, Options, cpus};
 use crate::profile::{Clock, Measurement};
+use crate::symbols::Symbolizer;
 
+use account::Account;
 use clocks::Clocks;
 use codes::Codes;
-pub use config::{Config, SessionError};
+pub use config::{Bounds, Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
 use interpreters::Interpreters;
@@ -54,6 +59,7 @@ use listing::Listing;
 use loader::Loader;
 use machine::{clock, give_memory_back, seed, vdso};
 use moments::Moments;
+use named::Named;
 use names::Names;
 pub use resolve::View;
 use stacks::Stacks;
@@ -78,10 +84,14 @@ struct Key {
     event: u32,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct Count {
     weight: u64,
     value: u64,
+    /// Time of the earliest one.
+    first: u64,
+    /// Batches that were made without them.
+    waited: u8,
 }
 
 /// A recording under way.
@@ -105,6 +115,15 @@ pub struct Session {
     samples: HashMap<Key, Count>,
     moments: Moments,
     tallies: Tallies,
+    /// When the batch that is under way began.
+    began: u64,
+    /// While a batch is made: when the next one begins, and samples that belong to that.
+    next_begins: Option<u64>,
+    later: Vec<Sample>,
+    account: Account,
+    totals: Statistics,
+    symbolizer: Symbolizer,
+    named: Named,
     clocks: Clocks,
     /// Processes that were asked for their interpreter.
     looked: HashSet<ProcessId>,
@@ -162,6 +181,13 @@ impl Session {
             samples: HashMap::new(),
             moments: Moments::new(config.times),
             tallies: Tallies::default(),
+            began: 0,
+            next_begins: None,
+            later: Vec::new(),
+            account: Account::default(),
+            totals: Statistics::default(),
+            symbolizer: Symbolizer::new(config.bounds.symbols.clone()),
+            named: Named::new(config.bounds.names),
             clocks: Clocks::new(config.event, config.rate),
             looked: HashSet::new(),
             bodies_missing: None,
@@ -237,7 +263,9 @@ impl Session {
     /// Begins to sample.
     pub fn start(&mut self) -> Result<(), SessionError> {
         self.clock = clock();
-        Ok(self.clocks.start(&mut self.loaded)?)
+        self.clocks.start(&mut self.loaded)?;
+        self.began = self.clocks.started;
+        Ok(())
     }
 
     /// Once a second: samples CPUs that came online, forgets those that went, gives memory back.
@@ -281,7 +309,8 @@ impl Session {
 
     /// Samples that came so far.
     pub fn samples(&self) -> u64 {
-        self.tallies.all().map(|tally| tally.samples).sum()
+        let now: u64 = self.tallies.all().map(|tally| tally.samples).sum();
+        self.totals.total.samples + now
     }
 
     /// When something is due that no record tells of.
@@ -376,6 +405,10 @@ impl Session {
     }
 
     fn take_sample(&mut self, sample: &Sample) {
+        if self.next_begins.is_some_and(|next| sample.time >= next) {
+            self.later.push(*sample);
+            return;
+        }
         let weight = u64::from(sample.weight);
         self.tallies.add(sample, weight);
         let key = Key {
@@ -399,7 +432,13 @@ impl Session {
             };
             self.stacks.insert(body, &sample.process);
         }
-        let count = self.samples.entry(key).or_default();
+        let count = self.samples.entry(key).or_insert(Count {
+            weight: 0,
+            value: 0,
+            first: sample.time,
+            waited: 0,
+        });
+        count.first = count.first.min(sample.time);
         count.weight += weight;
         count.value += sample.value * weight;
         let measured = Measurement {

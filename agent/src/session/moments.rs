@@ -45,6 +45,21 @@ impl Moments {
         self.kept
     }
 
+    /// Takes a sample's moments out, for another batch.
+    pub fn take(&mut self, key: &Key) -> Vec<Measurement> {
+        let taken = self.of.remove(key).unwrap_or_default();
+        self.count -= taken.len();
+        taken
+    }
+
+    /// Puts those of an earlier batch in.
+    pub fn put(&mut self, key: Key, moments: Vec<Measurement>) {
+        if self.kept && !moments.is_empty() {
+            self.count += moments.len();
+            self.of.entry(key).or_default().extend(moments);
+        }
+    }
+
     pub fn of(&self, key: &Key) -> &[Measurement] {
         self.of.get(key).map_or(&[], Vec::as_slice)
     }

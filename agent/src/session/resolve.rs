@@ -1,7 +1,8 @@
-//! Stacks of addresses to stacks of names: the profile. Done when the recording is over (or a
-//! batch of it), never while samples come.
+//! Stacks of addresses to stacks of names: the profile. Done when a batch is over, never while
+//! samples come.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use agent_common::cut::{NativeEnd, PythonEnd};
 use agent_common::executable::{EXECUTABLE_ANONYMOUS, FileId};
@@ -11,13 +12,14 @@ use agent_common::stack::{NativeFrame, PythonEntry};
 use super::codes::{CodeKey, Codes};
 use super::executables::Executables;
 use super::interpreters::Interpreters;
+use super::named::{Code, Named};
 use super::names::Names;
 use super::stacks::{Body, Stacks};
 use crate::profile::{
     Executable, ExecutableId, Frame, FrameId, FrameKind, Function, Profile, StringId,
 };
 use crate::python::{Placed, Role, is_internal, is_loop_callee, place};
-use crate::symbols::{Identity, Symbol, Symbolizer};
+use crate::symbols::{Symbol, Symbolizer};
 
 /// Module of the kernel's own functions.
 const KERNEL: &str = "[kernel]";
@@ -38,6 +40,7 @@ pub struct Resolver<'a> {
     pub interpreters: &'a Interpreters,
     pub names: &'a Names,
     pub symbolizer: &'a mut Symbolizer,
+    pub named: &'a mut Named,
     pub view: View,
     native: HashMap<(u32, u64), Vec<FrameId>>,
     /// Native frames that are the interpreter's own.
@@ -54,6 +57,7 @@ impl<'a> Resolver<'a> {
         interpreters: &'a Interpreters,
         names: &'a Names,
         symbolizer: &'a mut Symbolizer,
+        named: &'a mut Named,
         view: View,
     ) -> Self {
         Self {
@@ -62,6 +66,7 @@ impl<'a> Resolver<'a> {
             interpreters,
             names,
             symbolizer,
+            named,
             view,
             native: HashMap::new(),
             internal: HashMap::new(),
@@ -72,7 +77,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Names all native frames of the stacks, file by file.
-    pub fn prepare(&mut self, profile: &mut Profile, stacks: &Stacks, wanted: &[u64]) {
+    pub fn prepare(&mut self, profile: &mut Profile, stacks: &Stacks, wanted: &HashSet<u64>) {
         let mut places: HashMap<u32, BTreeSet<u64>> = HashMap::new();
         for id in wanted {
             let Some(body) = stacks.get(*id) else {
@@ -98,25 +103,34 @@ impl<'a> Resolver<'a> {
         };
         let executable = self.file(profile, id);
         let segments = known.segments.as_ref();
-        let places: Vec<(u64, Option<u64>)> = offsets
-            .into_iter()
-            .map(|offset| {
-                (
-                    offset,
-                    segments.and_then(|segments| segments.svma_of(offset)),
-                )
-            })
-            .collect();
-        let svmas: Vec<u64> = places.iter().filter_map(|(_, svma)| *svma).collect();
-        let mut symbols = self
-            .symbolizer
-            .native_batch(&known.file, &svmas)
-            .into_iter();
+        let svma_of = |offset| segments.and_then(|segments| segments.svma_of(offset));
+        // What has a name already, and the rest, which the symbolizer is asked for at once.
+        let mut places = Vec::with_capacity(offsets.len());
+        let mut svmas = Vec::new();
+        for offset in offsets {
+            let svma = svma_of(offset);
+            let found = self.named.get(Code::File(id, offset));
+            if found.is_none() {
+                svmas.extend(svma);
+            }
+            places.push((offset, svma, found));
+        }
+        let mut symbols = if svmas.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            self.symbolizer
+                .native_batch(&known.file, &svmas)
+                .into_iter()
+        };
         let holds_python = known.python.is_some();
-        for (offset, svma) in places {
-            let found = match svma {
-                Some(_) => symbols.next().unwrap_or_default(),
-                None => Vec::new(),
+        for (offset, svma, found) in places {
+            let found = match (found, svma) {
+                (Some(found), _) => found,
+                (None, Some(_)) => {
+                    let symbols = symbols.next().unwrap_or_default();
+                    self.named.insert(Code::File(id, offset), symbols)
+                }
+                (None, None) => Arc::default(),
             };
             let svma = svma.unwrap_or(offset);
             let frames = self.native_frames(profile, executable, svma, &found, holds_python);
@@ -168,7 +182,7 @@ impl<'a> Resolver<'a> {
             return Some(found);
         }
         let known = self.executables.get(id)?;
-        let identity = known.file.identity();
+        let identity = known.identity();
         let found = Executable {
             path: profile.string(&known.file.path),
             build_id: profile.string(&identity.build_id),
@@ -309,9 +323,18 @@ impl<'a> Resolver<'a> {
         if let Some(&known) = self.kernel.get(&address) {
             return known;
         }
-        let symbol = self.symbolizer.kernel(address);
-        let function = symbol.as_ref().map(|symbol| function_of(profile, symbol));
-        let module = symbol.and_then(|symbol| symbol.module);
+        let code = Code::Kernel(address);
+        let symbol = match self.named.get(code) {
+            Some(known) => known,
+            None => {
+                let found = self.symbolizer.kernel(address);
+                self.named.kernel_is_of(self.symbolizer.kernel_loads());
+                self.named.insert(code, found.into_iter().collect())
+            }
+        };
+        let symbol = symbol.first();
+        let function = symbol.map(|symbol| function_of(profile, symbol));
+        let module = symbol.and_then(|symbol| symbol.module.clone());
         let executable = self.kernel_file(profile, module.as_deref().unwrap_or(KERNEL));
         let frame = profile.frame(Frame {
             kind: FrameKind::Kernel,
@@ -330,7 +353,7 @@ impl<'a> Resolver<'a> {
         if let Some(&known) = self.modules.get(name) {
             return known;
         }
-        let identity = Identity::of_kernel((name != KERNEL).then_some(name));
+        let identity = self.named.module(name, (name != KERNEL).then_some(name));
         let executable = Executable {
             path: profile.string(name),
             build_id: profile.string(&identity.build_id),

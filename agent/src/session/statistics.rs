@@ -41,6 +41,20 @@ impl Tally {
             *self.python.entry(python.name().to_owned()).or_default() += weight;
         }
     }
+
+    pub fn absorb(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.samples += other.samples;
+        self.whole += other.whole;
+        add_up(&mut self.cut, &other.cut);
+        add_up(&mut self.python, &other.python);
+    }
+}
+
+fn add_up(sums: &mut BTreeMap<String, u64>, others: &BTreeMap<String, u64>) {
+    for (name, count) in others {
+        *sums.entry(name.clone()).or_default() += count;
+    }
 }
 
 /// One process in the statistics.
@@ -54,15 +68,15 @@ pub struct ProcessTally {
     pub tally: Tally,
 }
 
-/// All of it, as `--stats-json` writes it.
+/// All of a batch, as `--stats-json` writes it of a recording, which is one.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Statistics {
     #[serde(flatten)]
     pub total: Tally,
-    /// Nanoseconds of the machine's monotonic clock: when sampling began and when it ended.
+    /// Nanoseconds of the machine's monotonic clock: when the batch began and when it ended.
     pub started_ns: u64,
     pub ended_ns: u64,
-    /// Nanoseconds in between in which the recording was paused.
+    /// Nanoseconds in between in which sampling was paused.
     pub paused_ns: u64,
     /// Runs of the eBPF program, whoever was running.
     pub runs: u64,
@@ -74,6 +88,9 @@ pub struct Statistics {
     /// Frames of all samples, and those without a name.
     pub frames: u64,
     pub unnamed: u64,
+    /// Samples, counted above already, that the next batch's profile will have: their stack or a
+    /// file of theirs is on its way.
+    pub waiting: u64,
     pub lost: BTreeMap<String, u64>,
     pub left_out: BTreeMap<String, u64>,
     /// Other counters of the kernel side.
@@ -82,7 +99,37 @@ pub struct Statistics {
     pub interpreters: BTreeMap<String, u64>,
     /// Files without rows, by reason.
     pub files: BTreeMap<String, u64>,
+    /// Memory in use, by what it is used for, in bytes.
+    pub held: BTreeMap<String, u64>,
+    /// What was not used for the longest time and left full tables.
+    pub evicted: BTreeMap<String, u64>,
     pub processes: Vec<ProcessTally>,
+}
+
+impl Statistics {
+    /// Adds the batch that follows. What is a state and no count is as of that one; the processes
+    /// of all batches are too many to be kept.
+    pub fn absorb(&mut self, next: &Self) {
+        self.total.absorb(&next.total);
+        if self.ended_ns == 0 {
+            self.started_ns = next.started_ns;
+        }
+        self.ended_ns = next.ended_ns;
+        self.paused_ns += next.paused_ns;
+        self.runs += next.runs;
+        self.due = next.due.map(|due| due + self.due.unwrap_or(0));
+        self.cpus = self.cpus.max(next.cpus);
+        self.frames += next.frames;
+        self.unnamed += next.unnamed;
+        self.waiting = next.waiting;
+        add_up(&mut self.lost, &next.lost);
+        add_up(&mut self.left_out, &next.left_out);
+        add_up(&mut self.kernel, &next.kernel);
+        self.interpreters.clone_from(&next.interpreters);
+        add_up(&mut self.files, &next.files);
+        self.held.clone_from(&next.held);
+        add_up(&mut self.evicted, &next.evicted);
+    }
 }
 
 /// Most processes that are counted apart: of many that live for a moment each.

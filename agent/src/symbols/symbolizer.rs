@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use agent_common::process::ProcessId;
 
@@ -14,6 +15,8 @@ use super::{Options, Symbol};
 
 /// Most problems that are kept; more are counted.
 const PROBLEMS_LIMIT: usize = 256;
+/// Least time between two readings of the kernel's symbols.
+const KERNEL_INTERVAL: Duration = Duration::from_secs(60);
 /// What an entry of the cache costs even if nothing could be read.
 const ENTRY_BYTES: usize = 1024;
 
@@ -32,6 +35,9 @@ pub struct Symbolizer {
     clock: u64,
     /// None: not loaded yet.
     kernel: Option<KernelSymbols>,
+    kernel_loaded: Option<Instant>,
+    /// How often the kernel's symbols were read.
+    kernel_loads: u64,
     problems: Vec<Problem>,
     problems_dropped: u64,
 }
@@ -63,6 +69,8 @@ impl Symbolizer {
             cache: HashMap::new(),
             clock: 0,
             kernel: None,
+            kernel_loaded: None,
+            kernel_loads: 0,
             problems: Vec::new(),
             problems_dropped: 0,
         }
@@ -107,12 +115,24 @@ impl Symbolizer {
         }
     }
 
-    /// The function at a kernel address.
+    /// The function at a kernel address. The symbols are read again for one that is not known,
+    /// since modules and BPF programs come and go, but not often.
     pub fn kernel(&mut self, address: u64) -> Option<Symbol> {
         if self.kernel.is_none() {
             self.reload_kernel();
         }
+        let found = self.kernel.as_ref()?.get(address);
+        let old = |loaded: Instant| loaded.elapsed() >= KERNEL_INTERVAL;
+        if found.is_some() || !self.kernel_loaded.is_some_and(old) {
+            return found;
+        }
+        self.reload_kernel();
         self.kernel.as_ref()?.get(address)
+    }
+
+    /// How often the kernel's symbols were read: with each time what was known of them is old.
+    pub fn kernel_loads(&self) -> u64 {
+        self.kernel_loads
     }
 
     /// Reads the kernel's symbols again: modules and BPF programs come and go.
@@ -122,6 +142,8 @@ impl Symbolizer {
             KernelSymbols::default()
         });
         self.kernel = Some(loaded);
+        self.kernel_loaded = Some(Instant::now());
+        self.kernel_loads += 1;
     }
 
     /// The function at an avma of JIT code, by the process's perf map.

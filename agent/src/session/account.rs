@@ -1,0 +1,186 @@
+//! Statistics of a batch: what was counted since the last one, on both sides.
+
+use std::collections::HashMap;
+use std::mem;
+
+use agent_common::counter::Counter;
+use agent_common::process::ProcessId;
+
+use super::Session;
+use super::statistics::{ProcessTally, Statistics, Tally};
+use crate::bpf::Event;
+
+/// Where the kernel side's counters, which only grow, stood at the last batch.
+#[derive(Default)]
+pub struct Account {
+    counters: HashMap<Counter, u64>,
+    processes: HashMap<ProcessId, u64>,
+    due: u64,
+    paused: u64,
+}
+
+impl Account {
+    /// What a counter grew by.
+    fn since(&mut self, counter: Counter, now: u64) -> u64 {
+        let before = self.counters.insert(counter, now).unwrap_or(0);
+        now.saturating_sub(before)
+    }
+}
+
+impl Session {
+    /// What the verifier went through, program by program.
+    pub fn verified(&self) -> Vec<crate::bpf::load::Verified> {
+        self.loaded.verified()
+    }
+
+    /// All batches so far, added up. Processes are not in it.
+    pub fn totals(&self) -> &Statistics {
+        &self.totals
+    }
+
+    /// Runs of the sampling program that were due until now.
+    fn due_runs(&self) -> Option<u64> {
+        match self.config.event {
+            Event::CpuClock => {
+                let runs = u128::from(self.clocks.busy) * u128::from(self.config.rate);
+                u64::try_from(runs / 1_000_000_000).ok()
+            }
+            // A CPU that has nothing to do has no cycles.
+            Event::Cycles => None,
+        }
+    }
+
+    /// Counts since the last batch, which ended when this one began; `end` is when this one does.
+    pub(super) fn statistics(&mut self, end: u64) -> Statistics {
+        let (counters, account) = (&self.counters, &mut self.account);
+        let mut get = |counter| account.since(counter, counters.get(counter));
+        let mut statistics = Statistics {
+            started_ns: self.began,
+            ended_ns: end,
+            runs: get(Counter::Entries),
+            cpus: self.clocks.cpus,
+            ..Statistics::default()
+        };
+        statistics.total.entries = get(Counter::Accepted);
+        for counter in [Counter::LostSample, Counter::LostStage] {
+            statistics
+                .lost
+                .insert(counter.name().to_owned(), get(counter));
+        }
+        for counter in [
+            Counter::Idle,
+            Counter::Own,
+            Counter::OtherProcess,
+            Counter::OtherCgroup,
+        ] {
+            statistics
+                .left_out
+                .insert(counter.name().to_owned(), get(counter));
+        }
+        for counter in [
+            Counter::Samples,
+            Counter::Deferred,
+            Counter::Stacks,
+            Counter::StackRetry,
+            Counter::Codes,
+            Counter::CodeRetry,
+            Counter::Announced,
+            Counter::Processes,
+            Counter::ProcessTableFull,
+        ] {
+            statistics
+                .kernel
+                .insert(counter.name().to_owned(), get(counter));
+        }
+        let due = self.due_runs();
+        statistics.due = due.map(|due| due.saturating_sub(self.account.due));
+        self.account.due = due.unwrap_or(0);
+        statistics.paused_ns = self.clocks.paused.saturating_sub(self.account.paused);
+        self.account.paused = self.clocks.paused;
+        self.count_processes(&mut statistics);
+        self.count_own(&mut statistics);
+        statistics
+    }
+
+    fn count_processes(&mut self, statistics: &mut Statistics) {
+        let tallies = mem::take(&mut self.tallies);
+        let before = mem::take(&mut self.account.processes);
+        for (process, now) in self.counters.entries() {
+            self.account.processes.insert(process, now);
+            let entries = now.saturating_sub(before.get(&process).copied().unwrap_or(0));
+            let counted = tallies.get(&process);
+            if entries == 0 && counted.tally.samples == 0 {
+                continue;
+            }
+            statistics.processes.push(ProcessTally {
+                pid: process.pid,
+                name: self.names.process(&process).to_owned(),
+                first_sample_ns: counted.first,
+                tally: Tally {
+                    entries,
+                    ..counted.tally
+                },
+            });
+        }
+        statistics.processes.sort_by(|a, b| {
+            b.tally
+                .entries
+                .cmp(&a.tally.entries)
+                .then(a.pid.cmp(&b.pid))
+        });
+        let entries = statistics.total.entries;
+        for tally in tallies.all() {
+            statistics.total.absorb(tally);
+        }
+        statistics.total.entries = entries;
+    }
+
+    /// Memory in use and what left it, after all of the batch was named.
+    pub(super) fn count_memory(&mut self, statistics: &mut Statistics) {
+        let held = [
+            ("names", self.named.bytes() as u64),
+            ("symbols", self.symbolizer.bytes() as u64),
+            ("rows", self.table.bytes()),
+        ];
+        for (name, bytes) in held {
+            statistics.held.insert(name.to_owned(), bytes);
+        }
+        let evicted = [("names", self.named.take_evicted())];
+        for (name, count) in evicted {
+            statistics.evicted.insert(name.to_owned(), count);
+        }
+    }
+
+    fn count_own(&mut self, statistics: &mut Statistics) {
+        let full = mem::take(&mut self.dropped) + mem::take(&mut self.stacks.dropped);
+        let own = [
+            ("record_not_understood", mem::take(&mut self.undecoded)),
+            (
+                "stack_hash_mismatch",
+                mem::take(&mut self.stacks.mismatched),
+            ),
+            ("agent_tables_full", full),
+        ];
+        for (name, count) in own {
+            statistics.lost.insert(name.to_owned(), count);
+        }
+        let waiting = self.samples.values().map(|count| count.weight);
+        statistics.waiting = waiting.sum::<u64>() + self.deferred.len() as u64;
+        for reason in self.interpreters.pending() {
+            *statistics
+                .interpreters
+                .entry(reason.to_owned())
+                .or_default() += 1;
+        }
+        for (reason, count) in &self.interpreters.unfit {
+            *statistics
+                .interpreters
+                .entry((*reason).to_owned())
+                .or_default() += count;
+        }
+        let problems = self.executables.problems.drain();
+        for (reason, count) in problems.chain(self.failures.drain()) {
+            *statistics.files.entry(reason.to_owned()).or_default() += count;
+        }
+    }
+}
