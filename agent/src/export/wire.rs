@@ -1,5 +1,7 @@
 //! A message as each protocol sends it, and what its answers mean.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT,
@@ -11,10 +13,14 @@ use super::client::Answer;
 use super::compress::compress;
 use super::target::{Target, encoding};
 use super::verdict::Outcome;
-use super::{Compression, Destination, Protocol, grpc, otlp};
+use super::{Compression, Destination, Protocol, grpc, otlp, parca, pyroscope, series};
+use crate::format::FormatError;
+use crate::format::read::ReadError;
 
 const AGENT: &str = concat!("strata/", env!("CARGO_PKG_VERSION"));
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+/// What the Connect protocol calls it.
+const PROTO: HeaderValue = HeaderValue::from_static("application/proto");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -25,17 +31,34 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub enum WireError {
     #[error("it can't be compressed: {0}")]
     Compress(std::io::Error),
+    #[error("it can't be decoded: {0}")]
+    Decode(prost::DecodeError),
+    #[error("it can't be read: {0}")]
+    Read(ReadError),
+    #[error("it can't be put into pprof: {0}")]
+    Format(FormatError),
 }
 
 /// The body of a request: made once a message, and the same at each try.
 pub fn body(destination: &Destination, message: &[u8]) -> Result<Bytes, WireError> {
-    let compressed =
-        |bytes: &[u8]| compress(bytes, destination.compression).map_err(WireError::Compress);
-    let framed = |bytes: &[u8]| grpc::framed(bytes, destination.compression != Compression::None);
-    match destination.protocol {
-        Protocol::Grpc => Ok(framed(&compressed(message)?)),
-        Protocol::Http => Ok(compressed(message)?.into()),
-        Protocol::Pyroscope | Protocol::Parca => Ok(Bytes::new()),
+    let compression = compression(destination);
+    let bytes = match destination.protocol {
+        Protocol::Grpc | Protocol::Http => Cow::Borrowed(message),
+        Protocol::Pyroscope => Cow::Owned(pyroscope::request(series::series(message)?)),
+        Protocol::Parca => Cow::Owned(parca::request(series::series(message)?)),
+    };
+    let bytes = compress(&bytes, compression).map_err(WireError::Compress)?;
+    Ok(match destination.protocol {
+        Protocol::Grpc | Protocol::Parca => grpc::framed(&bytes, compression != Compression::None),
+        Protocol::Http | Protocol::Pyroscope => bytes.into(),
+    })
+}
+
+/// Pyroscope and Parca know gzip alone.
+fn compression(destination: &Destination) -> Compression {
+    match (destination.protocol, destination.compression) {
+        (Protocol::Pyroscope | Protocol::Parca, Compression::Zstd) => Compression::Gzip,
+        (_, compression) => compression,
     }
 }
 
@@ -58,7 +81,7 @@ pub fn request(
     match destination.protocol {
         Protocol::Grpc | Protocol::Parca => grpc_headers(headers, destination),
         Protocol::Http => http_headers(headers, destination, PROTOBUF),
-        Protocol::Pyroscope => {}
+        Protocol::Pyroscope => http_headers(headers, destination, PROTO),
     }
     request
 }
@@ -66,7 +89,7 @@ pub fn request(
 fn http_headers(headers: &mut HeaderMap, destination: &Destination, content: HeaderValue) {
     headers.insert(ACCEPT, content.clone());
     headers.insert(CONTENT_TYPE, content);
-    if let Some(encoding) = encoding(destination.compression) {
+    if let Some(encoding) = encoding(compression(destination)) {
         headers.insert(CONTENT_ENCODING, encoding);
     }
 }
@@ -74,7 +97,7 @@ fn http_headers(headers: &mut HeaderMap, destination: &Destination, content: Hea
 fn grpc_headers(headers: &mut HeaderMap, destination: &Destination) {
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    if let Some(encoding) = encoding(destination.compression) {
+    if let Some(encoding) = encoding(compression(destination)) {
         headers.insert(GRPC_ENCODING, encoding);
     }
     let accepted = HeaderValue::from_static("gzip, zstd");
@@ -90,6 +113,7 @@ pub fn outcome(protocol: Protocol, answer: &Answer) -> Outcome {
     match protocol {
         Protocol::Grpc => otlp::of_grpc(answer),
         Protocol::Http => otlp::of_http(answer),
-        Protocol::Pyroscope | Protocol::Parca => Outcome::garbage(String::new()),
+        Protocol::Pyroscope => pyroscope::outcome(answer),
+        Protocol::Parca => parca::outcome(answer),
     }
 }

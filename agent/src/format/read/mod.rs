@@ -8,6 +8,7 @@ mod pprof;
 mod wire;
 
 use crate::profile::Profile;
+pub use otlp::resource;
 
 /// Most bytes of a file, and of what it unpacks to.
 pub const MOST_BYTES: u64 = 256 << 20;

@@ -29,25 +29,20 @@ pub fn read(profile: &mut Profile, bytes: &[u8]) -> Result<(), ReadError> {
     wire::check(bytes, &SHAPE)?;
     let data = ProfilesData::decode(bytes).map_err(|error| ReadError::Decode(error.to_string()))?;
     let dictionary = data.dictionary.unwrap_or_default();
-    let mut reader = Reader {
-        builder: Builder::new(profile),
-        dictionary: &dictionary,
-        places: HashMap::new(),
-        stacks: HashMap::new(),
-    };
+    let mut reader = Reader::new(profile, &dictionary);
     for resource in &data.resource_profiles {
-        let attributes = resource
-            .resource
-            .as_ref()
-            .map_or(&[][..], |it| &it.attributes);
-        let process = reader.process(attributes);
-        for scope in &resource.scope_profiles {
-            for profile in &scope.profiles {
-                reader.profile(process, profile)?;
-            }
-        }
+        reader.resource(resource)?;
     }
     Ok(())
+}
+
+/// Adds one resource of a message of ours that is decoded already.
+pub fn resource(
+    profile: &mut Profile,
+    resource: &messages::ResourceProfiles,
+    dictionary: &ProfilesDictionary,
+) -> Result<(), ReadError> {
+    Reader::new(profile, dictionary).resource(resource)
 }
 
 type Place = (Frame, Vec<(FunctionId, i64)>);
@@ -67,7 +62,30 @@ struct Counted {
     period: Option<u64>,
 }
 
-impl<'a> Reader<'a, '_> {
+impl<'a, 'b> Reader<'a, 'b> {
+    fn new(profile: &'b mut Profile, dictionary: &'a ProfilesDictionary) -> Self {
+        Self {
+            builder: Builder::new(profile),
+            dictionary,
+            places: HashMap::new(),
+            stacks: HashMap::new(),
+        }
+    }
+
+    fn resource(&mut self, resource: &messages::ResourceProfiles) -> Result<(), ReadError> {
+        let attributes = resource
+            .resource
+            .as_ref()
+            .map_or(&[][..], |it| &it.attributes);
+        let process = self.process(attributes);
+        for scope in &resource.scope_profiles {
+            for profile in &scope.profiles {
+                self.profile(process, profile)?;
+            }
+        }
+        Ok(())
+    }
+
     fn process(&mut self, attributes: &[KeyValue]) -> ProcessIndex {
         let find = |key: &str| {
             let mut found = attributes.iter().filter(|attribute| attribute.key == key);
