@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::agent::args::AgentArgs;
+
 /// Shows where the CPU goes: kernel, native code and Python in one stack, without preparing the
 /// target.
 #[derive(Debug, Parser)]
@@ -49,6 +51,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Turn a recorded file into another kind of file.
     Report(ReportArgs),
+    /// Record always: keep what was seen for a while, and ship it where it is told to.
+    Agent(AgentArgs),
     /// Say what works on this machine, what is missing, and how to get it.
     Doctor(DoctorArgs),
     /// Print what makes a shell complete strata's arguments.

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. What was parsed is data; what it means is resolved
 //! apart from it, so that it can be tested without a kernel.
 
+mod agent;
 mod args;
 mod command;
 mod doctor;
@@ -19,8 +20,10 @@ mod watch;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
+use agent::config::ConfigError;
 pub use args::{Args, Command};
 use command::CommandError;
 use output::OutputError;
@@ -34,7 +37,23 @@ pub fn main() -> ExitCode {
         eprint!("{}", args::WELCOME);
         return ExitCode::from(2);
     }
-    let args = Args::parse();
+    let args = Args::try_parse().unwrap_or_else(|error| without_values(error).exit());
+    // It has a log of its own.
+    if let Command::Agent(agent) = &args.command {
+        return end(agent::run(agent, args.verbose));
+    }
+    log(&args);
+    end(match args.command {
+        Command::Record(args) => record::run(args),
+        Command::Report(args) => report::run(&args),
+        Command::Agent(agent) => agent::run(&agent, args.verbose),
+        Command::Completions { shell } => manual::complete(shell),
+        Command::Man { folder } => manual::pages(&folder),
+        Command::Doctor(doctor) => doctor::run(&doctor, args.verbose),
+    })
+}
+
+fn log(args: &Args) {
     // There, more is a longer result, which the log would only be in the way of.
     let is_doctor = matches!(args.command, Command::Doctor(_));
     let level = if args.verbose && !is_doctor {
@@ -48,13 +67,9 @@ pub fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let result = match args.command {
-        Command::Record(args) => record::run(args),
-        Command::Report(args) => report::run(&args),
-        Command::Completions { shell } => manual::complete(shell),
-        Command::Man { folder } => manual::pages(&folder),
-        Command::Doctor(doctor) => doctor::run(&doctor, args.verbose),
-    };
+}
+
+fn end(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -62,6 +77,24 @@ pub fn main() -> ExitCode {
             exit_code(&error)
         }
     }
+}
+
+/// What the agent is told may be secret, and clap repeats what it does not understand.
+fn without_values(mut error: clap::Error) -> clap::Error {
+    let is_agent = std::env::args_os().any(|argument| argument == "agent");
+    if is_agent
+        && let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == ErrorKind::UnknownArgument
+    {
+        let shown = match argument.split_once('=') {
+            _ if !argument.starts_with('-') => "(a value without a flag)",
+            Some((flag, _)) => flag,
+            None => argument,
+        };
+        let shown = ContextValue::String(shown.to_owned());
+        error.insert(ContextKind::InvalidArg, shown);
+    }
+    error
 }
 
 /// The whole command line, for what is made of it: completions, manual pages.
@@ -76,6 +109,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(error.exit_code());
     }
     let rate = matches!(error.downcast_ref(), Some(LimitError::Rate { .. }));
-    let typed = rate || error.is::<SettingsError>() || error.is::<OutputError>();
+    let typed = rate
+        || error.is::<SettingsError>()
+        || error.is::<OutputError>()
+        || error.is::<ConfigError>();
     ExitCode::from(if typed { 2 } else { 1 })
 }
