@@ -53,7 +53,7 @@ impl ProcessError {
         }
     }
 
-    fn new(pid: u32, what: &str, source: io::Error) -> Self {
+    pub(super) fn new(pid: u32, what: &str, source: io::Error) -> Self {
         let what = format!("/proc/PID/{what}");
         match source.raw_os_error() {
             Some(libc::ENOENT | libc::ESRCH) => Self::Gone { pid },

@@ -6,10 +6,12 @@
 
 pub mod cgroup;
 pub mod children;
+mod environment;
 pub mod file_id;
 pub mod identity;
 pub mod list;
 pub mod maps;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod open;

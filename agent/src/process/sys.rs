@@ -134,6 +134,22 @@ pub fn ticks_per_second() -> u64 {
         .unwrap_or(100)
 }
 
+/// Reads another process's memory into a buffer; how many bytes of it could be read.
+pub fn read_memory(pid: libc::pid_t, avma: u64, into: &mut [u8]) -> io::Result<usize> {
+    let local = libc::iovec {
+        iov_base: into.as_mut_ptr().cast(),
+        iov_len: into.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: avma as usize as *mut libc::c_void,
+        iov_len: into.len(),
+    };
+    // SAFETY: `local` is a live, writable buffer of that length; the kernel checks `remote` against
+    // the other process's address space and never writes through it.
+    let done = unsafe { libc::process_vm_readv(pid, &local, 1, &remote, 1, 0) };
+    usize::try_from(done).map_err(|_| io::Error::last_os_error())
+}
+
 /// Reads a file to its end, or as much as `cap` of it.
 pub fn read_capped(file: File, cap: u64) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();

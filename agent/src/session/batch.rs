@@ -80,6 +80,9 @@ impl Session {
         let mut statistics = self.statistics(end);
         self.fill(view, &mut profile, &ready, &moments, &mut statistics);
         self.name_executables(&mut profile);
+        if self.config.executables {
+            self.identities.tell(&mut profile);
+        }
         self.count_memory(&mut statistics);
         self.totals.absorb(&statistics);
         (profile, statistics)

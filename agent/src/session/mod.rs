@@ -10,6 +10,7 @@ mod config;
 mod deferred;
 mod executables;
 mod files;
+mod identities;
 mod image;
 mod interpreters;
 mod listing;
@@ -54,6 +55,7 @@ use codes::Codes;
 pub use config::{Bounds, Config, SessionError};
 use deferred::{DeferredSamples, Unwound};
 use executables::Executables;
+use identities::Identities;
 use interpreters::Interpreters;
 use listing::Listing;
 use loader::Loader;
@@ -111,6 +113,7 @@ pub struct Session {
     stacks: Stacks,
     codes: Codes,
     names: Names,
+    identities: Identities,
     deferred: DeferredSamples,
     samples: HashMap<Key, Count>,
     moments: Moments,
@@ -177,6 +180,7 @@ impl Session {
             stacks: Stacks::new(seed),
             codes: Codes::default(),
             names: Names::default(),
+            identities: Identities::default(),
             deferred: DeferredSamples::default(),
             samples: HashMap::new(),
             moments: Moments::new(config.times),
@@ -268,11 +272,13 @@ impl Session {
         Ok(())
     }
 
-    /// Once a second: samples CPUs that came online, forgets those that went, gives memory back.
+    /// Once a second: samples CPUs that came online, forgets those that went, gives memory back,
+    /// looks whether processes have become known by other names.
     pub fn follow_cpus(&mut self) -> Result<(), SessionError> {
         if mem::take(&mut self.files_were_read) {
             give_memory_back();
         }
+        self.identities.look_again();
         Ok(self.clocks.follow_cpus(&mut self.loaded)?)
     }
 
@@ -387,6 +393,7 @@ impl Session {
                 self.names.add(&thread);
                 if self.config.executables {
                     self.names.read_executable(&thread.process);
+                    self.identities.see(&thread.process);
                 }
             }
             Record::Executable(announced) => {

@@ -29,6 +29,7 @@ use writer::Writer;
 pub(super) const PID: &str = "process.pid";
 pub(super) const TITLE: &str = "process.title";
 const EXECUTABLE_NAME: &str = "process.executable.name";
+const SERVICE_NAME: &str = "service.name";
 pub(super) const EXECUTABLE_PATH: &str = "process.executable.path";
 pub(super) const THREAD_ID: &str = "thread.id";
 pub(super) const THREAD_NAME: &str = "thread.name";
@@ -161,14 +162,18 @@ fn by_process(profile: &Profile) -> Vec<(ProcessIndex, Vec<(&SampleKey, &Totals)
 }
 
 fn resource(profile: &Profile, process: &Process) -> Resource {
-    let mut attributes = Vec::new();
+    let mut attributes = Vec::<KeyValue>::new();
+    // Each key once: what was seen comes first, then what the process says of itself.
     let mut add = |key: &str, content: Content| {
-        attributes.push(KeyValue {
-            key: key.to_owned(),
-            value: content.value(),
-            key_strindex: 0,
-        });
+        if attributes.iter().all(|known| known.key != key) {
+            attributes.push(KeyValue {
+                key: key.to_owned(),
+                value: content.value(),
+                key_strindex: 0,
+            });
+        }
     };
+    let mut executable_name = None;
     if process.id.pid != 0 {
         add(PID, Content::Integer(process.id.pid.into()));
     }
@@ -178,10 +183,21 @@ fn resource(profile: &Profile, process: &Process) -> Resource {
         let name = path.rsplit('/').next().unwrap_or(path);
         add(EXECUTABLE_NAME, Content::Text(name.to_owned()));
         add(EXECUTABLE_PATH, Content::Text(path.to_owned()));
+        executable_name = Some(name);
     }
     for attribute in &process.attributes {
-        add(&profile[attribute.key], content(profile, attribute));
+        let key = &profile[attribute.key];
+        if let (EXECUTABLE_NAME, Value::Text(name)) = (key, attribute.value) {
+            executable_name = executable_name.or(Some(&profile[name]));
+        }
+        add(key, content(profile, attribute));
     }
+    // The name of what has none, by the semantic conventions.
+    let unknown = match executable_name {
+        Some(name) => format!("unknown_service:{name}"),
+        None => "unknown_service".to_owned(),
+    };
+    add(SERVICE_NAME, Content::Text(unknown));
     Resource {
         attributes,
         ..Resource::default()
