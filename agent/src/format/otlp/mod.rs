@@ -246,4 +246,6 @@ fn signed(number: u64) -> i64 {
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod resource_tests;
+#[cfg(test)]
 mod tests;

@@ -139,7 +139,8 @@ fn the_busiest_process_comes_first_and_says_who_it_is() {
         keys(0),
         [
             "process.pid=IntValue(4211)",
-            "process.title=StringValue(\"python3\")"
+            "process.title=StringValue(\"python3\")",
+            "service.name=StringValue(\"unknown_service\")"
         ]
     );
     assert_eq!(keys(1)[0], "process.pid=IntValue(977)");
