@@ -8,6 +8,7 @@ use super::status::Status;
 
 /// An hour of batches of ten seconds.
 const MOMENTS: usize = 360;
+const CLOSEST: Duration = Duration::from_secs(5);
 
 /// Totals as of a moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +60,11 @@ pub struct History(VecDeque<Moment>);
 
 impl History {
     pub fn add(&mut self, moment: Moment) {
+        // Whoever publishes more often shall not shorten the hour.
+        let last = self.0.back();
+        if last.is_some_and(|last| moment.at.saturating_duration_since(last.at) < CLOSEST) {
+            return;
+        }
         if self.0.len() >= MOMENTS {
             self.0.pop_front();
         }
@@ -120,7 +126,8 @@ mod tests {
         let start = Instant::now();
         let mut history = History::default();
         for n in 0..1000 {
-            history.add(moment(start, n, n));
+            history.add(moment(start, 10 * n, n));
+            history.add(moment(start, 10 * n + 4, n + 1000));
         }
         let moments = history.moments();
         assert_eq!(moments.len(), MOMENTS);

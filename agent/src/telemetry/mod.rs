@@ -5,6 +5,7 @@
 //! never waits for sampling, and sampling never waits for a scrape.
 
 mod connection;
+mod escape;
 mod exposition;
 mod health;
 mod history;

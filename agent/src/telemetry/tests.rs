@@ -1,5 +1,6 @@
 //! The server as its clients see it, over real connections.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use super::server::CONNECTIONS;
 use super::*;
+use crate::{export, store};
 
 fn start() -> (Arc<Telemetry>, SocketAddr) {
     let telemetry = Arc::new(Telemetry::default());
@@ -174,4 +176,185 @@ fn a_port_in_use_is_an_error_that_says_so() {
     let error = serve(address, Arc::default()).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
     assert!(error.contains("another"), "{error}");
+}
+
+/// Every text in it is hostile, and every number is there.
+fn hostile() -> Status {
+    let text = || HOSTILE.to_owned();
+    let counts = || BTreeMap::from([(text(), 7)]);
+    Status {
+        settings: Settings {
+            store: HOSTILE.into(),
+            ..Settings::default()
+        },
+        sampling: Sampling {
+            running: true,
+            due: Some(1),
+            events: counts(),
+            cut: counts(),
+            lost: counts(),
+            left_out: counts(),
+            kernel: counts(),
+            interpreters: counts(),
+            files: counts(),
+            ..Sampling::default()
+        },
+        tables: vec![Table {
+            name: HOSTILE,
+            ..Table::default()
+        }],
+        executables: vec![Executable {
+            path: text(),
+            ..Executable::default()
+        }],
+        store: store::Status {
+            oldest: Some(1),
+            newest: Some(u64::MAX),
+            dropped: BTreeMap::from([("age", 1)]),
+            destinations: BTreeMap::from([(
+                text(),
+                store::Waiting {
+                    oldest: Some(1),
+                    ..store::Waiting::default()
+                },
+            )]),
+            ..store::Status::default()
+        },
+        store_error: Some(text()),
+        exporters: vec![export::Status {
+            name: text(),
+            endpoint: text(),
+            answers: counts(),
+            last_error: Some(text()),
+            last_success: Some(1),
+            waits_until: Some(u64::MAX),
+            ..export::Status::default()
+        }],
+        ..working()
+    }
+}
+
+const HOSTILE: &str = "</style><script>x</script>\"'&\\\n\u{202e}\0ü";
+
+#[test]
+fn hostile_text_stays_text() {
+    let (telemetry, address) = start();
+    telemetry.update(hostile());
+    let answer = get(address, "/debug/status");
+    let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-security-policy: default-src 'none'; style-src 'sha256-"));
+    assert!(head.contains("content-type: text/html; charset=utf-8"));
+    // Store, its error, lost, left out, cut, an interpreter, a file; a destination's name, endpoint,
+    // answer and error; a table, an executable.
+    let shown =
+        "&lt;/style&gt;&lt;script&gt;x&lt;/script&gt;&quot;&#39;&amp;\\\\u{a}\\u{202e}\\u{0}ü";
+    assert!(page.matches(shown).count() >= 13, "{page}");
+    for part in [
+        "<script",
+        "\u{202e}",
+        "\0",
+        "style=",
+        "onload",
+        "http-equiv",
+        "src=",
+    ] {
+        assert!(!page.contains(part), "{part}");
+    }
+    assert_eq!(page.matches("</style>").count(), 1);
+    // What is open is closed, each by its own.
+    let mut open = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').unwrap();
+        let name = tag.split([' ', '/']).find(|part| !part.is_empty()).unwrap();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') && !["!DOCTYPE", "meta", "br"].contains(&name) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn json_says_the_same_to_programs() {
+    let (telemetry, address) = start();
+    telemetry.update(hostile());
+    let answer = get(address, "/debug/status?x&format=json");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let value: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(value["executables"][0]["path"], HOSTILE);
+    assert_eq!(value["exporters"][0]["last_error"], HOSTILE);
+    assert_eq!(value["sampling"]["cut"][HOSTILE], 7);
+    assert_eq!(value["ready"], false);
+}
+
+/// Docs that fall behind mislead whoever writes an alert.
+#[test]
+fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let telemetry = Telemetry::default();
+    let families = metrics::families(&telemetry.snapshot(), &telemetry.traffic);
+    let mut found: Vec<String> = families
+        .iter()
+        .map(|family| {
+            let labels = family.labels.join(", ");
+            format!("`{}` | {} | {labels}", family.series(), family.kind_name())
+        })
+        .collect();
+    let docs = include_str!("../../../docs/agent-metrics.md");
+    let rows = docs.lines().filter(|line| line.starts_with("| `"));
+    let mut documented: Vec<String> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, name, kind, labels, meaning, _] = cells[..] else {
+                panic!("{row} has not four columns");
+            };
+            assert!(meaning.ends_with('.'), "{row}");
+            format!("{name} | {kind} | {}", labels.replace('`', ""))
+        })
+        .collect();
+    found.sort();
+    documented.sort();
+    assert_eq!(found, documented);
+}
+
+#[test]
+fn metrics_keep_the_conventions() {
+    let (telemetry, _) = start();
+    telemetry.update(hostile());
+    let families = metrics::families(&telemetry.snapshot(), &telemetry.traffic);
+    let mut names = BTreeSet::new();
+    for family in &families {
+        assert!(names.insert(family.name), "{} is there twice", family.name);
+        let fits = |c: char| c.is_ascii_lowercase() || c == '_';
+        assert!(family.name.chars().all(fits), "{}", family.name);
+        let ours = ["strata_", "process_"];
+        assert!(ours.iter().any(|start| family.name.starts_with(start)));
+        assert!(family.help.ends_with('.') && !family.help.contains(['"', '\\', '\n']));
+        let mut series = BTreeSet::new();
+        for point in &family.points {
+            assert_eq!(point.labels.len(), family.labels.len(), "{}", family.name);
+            assert!(series.insert(&point.labels), "{} twice", family.name);
+        }
+        // What identifies a target would make a series of each.
+        for label in family.labels {
+            assert!(!["pid", "path_of_file", "executable"].contains(label));
+        }
+    }
+}
+
+#[test]
+fn the_number_of_series_is_bounded() {
+    let telemetry = Telemetry::default();
+    let many: BTreeMap<String, u64> = (0..10_000).map(|n| (format!("{n:05}"), 1)).collect();
+    let mut status = hostile();
+    status.sampling.cut = many.clone();
+    status.exporters[0].answers = many;
+    telemetry.update(status);
+    let families = metrics::families(&telemetry.snapshot(), &telemetry.traffic);
+    for family in &families {
+        assert!(family.points.len() <= 65, "{}", family.name);
+    }
+    let text = exposition::write(&families, exposition::Format::Text);
+    assert!(text.contains("strata_samples_cut_total{cause=\"other\"} 9936\n"));
 }
