@@ -5,6 +5,7 @@ mod check;
 mod ebpf;
 mod fuzz;
 mod man;
+mod outage;
 mod process;
 mod repository;
 mod scratch;
@@ -35,6 +36,8 @@ enum Chore {
     Man(man::Args),
     /// Boot an older kernel under QEMU and prove that strata does its work there.
     Vm(vm::Args),
+    /// Take the Collector away for ten minutes, under load, and prove that nothing is lost.
+    Outage(outage::Args),
     /// Measure what Strata costs, and what other profilers cost.
     Bench(bench::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&repository, &args),
         Chore::Man(args) => man::run(&repository, &args),
         Chore::Vm(args) => vm::run(&repository, &args),
+        Chore::Outage(args) => outage::run(&repository, &args),
         Chore::Bench(args) => bench::run(&repository, &args),
     });
     match result {

@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod children;
+pub mod confine;
 mod environment;
 pub mod file_id;
 pub mod identity;

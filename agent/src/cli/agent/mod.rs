@@ -3,7 +3,10 @@
 
 pub mod args;
 pub mod config;
+mod keeper;
 pub mod logs;
+mod orders;
+mod reporter;
 mod run;
 pub mod service;
 

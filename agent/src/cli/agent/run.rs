@@ -1,45 +1,223 @@
-//! What the agent does all the time.
+//! What the agent does all the time: samples, and hands on a batch every so often.
 
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use agent_common::kernel::CGROUP_DEFAULT;
 use anyhow::{Context as _, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::config::Loaded;
+use super::keeper::Keeper;
+use super::orders::{self, Order};
+use super::reporter::Reporter;
 use super::{logs, service};
+use crate::bpf::Event;
+use crate::bpf::limits::check_limits;
+use crate::cli::command::Limits;
+use crate::export::Exporters;
+use crate::process::confine::confine;
+use crate::process::namespace::check_namespaces;
+use crate::process::rights::check_rights;
+use crate::session::{Bounds, Config, Session, SessionError};
+use crate::store::Store;
 
-pub fn run(mut loaded: Loaded) -> Result<ExitCode> {
-    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM]);
-    let mut signals = signals.context("signals can't be taken over")?;
-    let pause = service::watchdog().unwrap_or(Duration::from_secs(1));
-    let _ = (loaded.config.view(), loaded.config.limits());
+/// How often the ring buffer is read when nothing asks for it: it has room for minutes.
+const PUMP: Duration = Duration::from_millis(500);
+/// How often CPUs are looked for that came or went, and how often the agent says that it is alive.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Runs until a signal ends it.
+pub fn run(loaded: Loaded) -> Result<ExitCode> {
+    Limits::raise();
+    check_namespaces()?;
+    check_limits(loaded.config.rate)?;
+    check_rights()?;
+    // Before there are other threads.
+    confine()?;
+    let orders = orders::install().context("signals can't be taken over")?;
+    let store = Store::open(&loaded.config.store, loaded.config.limits())?;
+    let store = Arc::new(store);
+    let reporter = Reporter::start(&loaded, Arc::clone(&store))?;
+    let destinations = loaded.config.destinations.clone();
+    let exporters = Exporters::start(destinations, Arc::clone(&store))?;
+    let keeper = Keeper::start(Arc::clone(&store)).context("no thread for the store")?;
+    let mut session = Session::new(sampling(loaded.config.rate), &[])?;
+    session.scan()?;
+    session.start()?;
+    reporter.publish(&loaded, &session, &exporters, keeper.lost());
     service::ready();
-    service::status("nothing is recorded yet");
-    loop {
-        for signal in signals.pending() {
-            if signal != SIGHUP {
-                service::stopping();
-                return Ok(ExitCode::SUCCESS);
-            }
-            service::reloading();
-            reload(&mut loaded);
-            service::ready();
-        }
-        service::alive();
-        logs::tick();
-        thread::sleep(pause.min(Duration::from_millis(200)));
+    tracing::info!(
+        rate = loaded.config.rate,
+        store = %loaded.config.store.display(),
+        "sampling all processes"
+    );
+    let agent = Agent {
+        loaded,
+        store,
+        exporters,
+        keeper,
+        reporter,
+        watchdog: service::watchdog().is_some(),
+    };
+    agent.run(session, orders)
+}
+
+fn sampling(rate: u64) -> Config {
+    Config {
+        event: Event::CpuClock,
+        rate,
+        filter: 0,
+        cgroup_subsystem: CGROUP_DEFAULT,
+        native_depth: 512,
+        python_depth: 1024,
+        ring_bytes: 1 << 22,
+        table_mib: 64,
+        times: true,
+        executables: true,
+        bounds: Bounds::always_on(),
     }
 }
 
-fn reload(loaded: &mut Loaded) {
-    match loaded.reload() {
-        Ok(changes) => {
-            logs::set_level(&loaded.config.log_level);
-            changes.log();
+struct Agent {
+    loaded: Loaded,
+    store: Arc<Store>,
+    exporters: Exporters,
+    keeper: Keeper,
+    reporter: Reporter,
+    /// Whether systemd wants to hear that the agent is alive.
+    watchdog: bool,
+}
+
+impl Agent {
+    fn run(mut self, session: Session, mut orders: UnboundedReceiver<Order>) -> Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("the event loop could not be made")?;
+        let (session, ended) = runtime.block_on(self.sample(session, &mut orders))?;
+        service::stopping();
+        let ended = ended.and_then(|()| self.flush(session));
+        match ended {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => Err(error).context("sampling could not go on; what there was is kept"),
         }
-        Err(error) => tracing::error!("the settings stay what they were: {error}"),
+    }
+
+    /// Samples until somebody wants it to end, or until it can't go on.
+    async fn sample(
+        &mut self,
+        session: Session,
+        orders: &mut UnboundedReceiver<Order>,
+    ) -> Result<(Session, Result<(), SessionError>)> {
+        // SAFETY: the session's descriptor is its ring buffer's, the same one as long as it lives.
+        let registered = unsafe { AsyncFd::register(session) };
+        let mut session = registered.map_err(|error| {
+            let (_, cause) = error.into_parts();
+            anyhow::anyhow!("the ring buffer can't be waited for: {cause}")
+        })?;
+        let start = Instant::now();
+        let (mut batch, mut tick) = (start + self.loaded.config.interval, start + TICK);
+        let ended = loop {
+            let now = Instant::now();
+            let due = session.get_ref().due().unwrap_or(batch);
+            let due = due.max(now + Duration::from_millis(1));
+            let wake = [now + PUMP, batch, tick, due].into_iter().min();
+            tokio::select! {
+                () = tokio::time::sleep_until(wake.unwrap_or(now).into()) => {}
+                ready = session.readable_mut() => ready?.clear_ready(),
+                Some(order) = orders.recv() => {
+                    let session = session.get_mut();
+                    let done = match order {
+                        Order::Stop => break Ok(()),
+                        Order::Reload => {
+                            self.reload();
+                            Ok(())
+                        }
+                        Order::Pause => session.pause(true),
+                        Order::Resume => session.pause(false),
+                    };
+                    if let Err(error) = done {
+                        break Err(error);
+                    }
+                }
+            }
+            let now = Instant::now();
+            if let Err(error) = self.work(session.get_mut(), now, &mut batch, &mut tick) {
+                break Err(error);
+            }
+        };
+        Ok((session.into_inner(), ended))
+    }
+
+    /// Takes what came, and does what is due.
+    fn work(
+        &mut self,
+        session: &mut Session,
+        now: Instant,
+        batch: &mut Instant,
+        tick: &mut Instant,
+    ) -> Result<(), SessionError> {
+        session.pump()?;
+        if *tick <= now {
+            *tick = now + TICK;
+            session.follow_cpus()?;
+            if self.watchdog {
+                service::alive();
+            }
+            logs::tick();
+        }
+        if *batch <= now {
+            // A machine that slept has one batch to make, not one for each interval.
+            *batch = (*batch + self.loaded.config.interval).max(now + TICK);
+            let began = Instant::now();
+            let (profile, statistics) = session.batch(self.loaded.config.view())?;
+            self.reporter
+                .batch(statistics.total.samples, began.elapsed());
+            let everywhere = self.loaded.config.resource_attributes.clone();
+            self.keeper.put(profile, everywhere);
+            let lost = self.keeper.lost();
+            self.reporter
+                .publish(&self.loaded, session, &self.exporters, lost);
+        }
+        Ok(())
+    }
+
+    /// Reads the settings again and does what they say, as far as that can change.
+    fn reload(&mut self) {
+        service::reloading();
+        match self.loaded.reload() {
+            Ok(changes) => {
+                changes.log();
+                let config = &self.loaded.config;
+                self.store.limit(config.limits());
+                logs::set_level(&config.log_level);
+                if let Err(error) = self.exporters.reload(config.destinations.clone()) {
+                    tracing::error!("The destinations stay as they were: {error}");
+                }
+            }
+            Err(error) => {
+                tracing::error!("The settings stay as they were: {error}");
+            }
+        }
+        service::ready();
+    }
+
+    /// Keeps and ships what there is, as long as the deadline lets it.
+    fn flush(self, session: Session) -> Result<(), SessionError> {
+        let deadline = Instant::now() + self.loaded.config.flush_deadline;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let (profile, _) = session.finish(self.loaded.config.view())?;
+        let everywhere = self.loaded.config.resource_attributes.clone();
+        self.keeper.put(profile, everywhere);
+        if !self.keeper.finish(left()) {
+            tracing::warn!("The disk is too slow: the last batch may be lost.");
+        }
+        if !self.exporters.finish(left()) {
+            tracing::info!("What was not shipped waits in the store for the next start.");
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,153 @@
+//! Puts batches into the store, on a thread of its own: a disk that is slow must not keep samples
+//! waiting.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::format::{Options, otlp};
+use crate::profile::{Attribute, Index as _, ProcessIndex, Profile, Value};
+use crate::store::{Message, Store};
+
+/// Most batches that wait for the disk.
+const WAITING: usize = 3;
+
+/// What every resource says besides what is known of its process.
+pub type Everywhere = Vec<(String, String)>;
+
+/// Samples that did not get into the store, by cause.
+#[derive(Debug, Default)]
+pub struct Lost {
+    /// The disk was too slow.
+    pub behind: AtomicU64,
+    /// The store refused them.
+    pub refused: AtomicU64,
+    /// Their names would have made a message that nobody takes.
+    pub too_large: AtomicU64,
+    /// Why the last batch could not be kept.
+    error: Mutex<Option<String>>,
+}
+
+impl Lost {
+    pub fn last_error(&self) -> Option<String> {
+        let error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.clone()
+    }
+
+    fn set_error(&self, text: Option<String>) {
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+}
+
+pub struct Keeper {
+    /// None once there are no more batches.
+    batches: Option<SyncSender<(Profile, Everywhere)>>,
+    done: Receiver<()>,
+    lost: Arc<Lost>,
+}
+
+impl Keeper {
+    pub fn start(store: Arc<Store>) -> io::Result<Self> {
+        let (batches, work) = sync_channel(WAITING);
+        let (tell, done) = channel();
+        let lost = Arc::new(Lost::default());
+        let own = Arc::clone(&lost);
+        thread::Builder::new()
+            .name("strata-store".to_owned())
+            .spawn(move || {
+                for (profile, everywhere) in work {
+                    keep(&store, profile, &everywhere, &own);
+                }
+                // Who waited may be gone.
+                let _ = tell.send(());
+            })?;
+        Ok(Self {
+            batches: Some(batches),
+            done,
+            lost,
+        })
+    }
+
+    /// Takes a batch, without waiting.
+    pub fn put(&self, profile: Profile, everywhere: Everywhere) {
+        let Some(batches) = &self.batches else { return };
+        match batches.try_send((profile, everywhere)) {
+            Ok(()) => {}
+            Err(TrySendError::Full((profile, _)) | TrySendError::Disconnected((profile, _))) => {
+                let samples = samples(&profile);
+                self.lost.behind.fetch_add(samples, Ordering::Relaxed);
+                tracing::warn!(
+                    samples,
+                    "A batch was dropped: the store's disk does not keep up. Put the store on a \
+                     faster disk, or lower the rate."
+                );
+            }
+        }
+    }
+
+    pub fn lost(&self) -> &Lost {
+        &self.lost
+    }
+
+    /// Waits until all is in the store, for so long at most. Whether it is.
+    pub fn finish(mut self, longest: Duration) -> bool {
+        self.batches = None;
+        !matches!(
+            self.done.recv_timeout(longest),
+            Err(RecvTimeoutError::Timeout)
+        )
+    }
+}
+
+fn samples(profile: &Profile) -> u64 {
+    let weights = profile.samples().map(|(_, totals)| totals.weight);
+    weights.fold(0, u64::saturating_add)
+}
+
+fn keep(store: &Store, mut profile: Profile, everywhere: &Everywhere, lost: &Lost) {
+    tell_everywhere(&mut profile, everywhere);
+    let made = otlp::messages(&profile, &Options::default(), profile_id);
+    lost.too_large.fetch_add(made.too_large, Ordering::Relaxed);
+    let messages: Vec<Message> = made.messages.into_iter().map(stored).collect();
+    let kept = store.append(&messages);
+    if let Err(error) = &kept {
+        let samples = messages.iter().map(|message| message.samples).sum();
+        lost.refused.fetch_add(samples, Ordering::Relaxed);
+        tracing::warn!(samples, "A batch was dropped: {error}");
+    }
+    lost.set_error(kept.err().map(|error| error.to_string()));
+}
+
+fn stored(message: otlp::Message) -> Message {
+    Message {
+        start: message.start,
+        end: message.end,
+        samples: message.samples,
+        bytes: message.bytes,
+    }
+}
+
+/// What a process says of itself goes before.
+fn tell_everywhere(profile: &mut Profile, everywhere: &Everywhere) {
+    for (key, value) in everywhere {
+        let key = profile.string(key);
+        let value = Value::Text(profile.string(value));
+        for position in 0..profile.processes().len() {
+            let index = ProcessIndex::new(position as u32);
+            let attributes = &mut profile.process_mut(index).attributes;
+            if !attributes.iter().any(|attribute| attribute.key == key) {
+                attributes.push(Attribute { key, value });
+            }
+        }
+    }
+}
+
+/// Random, so that no two agents give the same.
+fn profile_id() -> [u8; 16] {
+    fastrand::u128(1..).to_be_bytes()
+}

@@ -1,0 +1,80 @@
+//! Tells of the agent: to its metrics, and to systemd.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::config::Loaded;
+use super::keeper::Lost;
+use super::service;
+use crate::export::Exporters;
+use crate::session::Session;
+use crate::store::Store;
+use crate::telemetry::{Batches, Sampling, Settings, Status, Telemetry, serve};
+
+pub struct Reporter {
+    telemetry: Arc<Telemetry>,
+    store: Arc<Store>,
+    batches: Batches,
+}
+
+impl Reporter {
+    /// Serves metrics, if that is wanted.
+    pub fn start(loaded: &Loaded, store: Arc<Store>) -> Result<Self> {
+        let telemetry = Arc::new(Telemetry::default());
+        if let Some(listen) = loaded.config.listen {
+            let address = serve(listen, Arc::clone(&telemetry))?;
+            tracing::info!(%address, "metrics, health and state are served");
+        }
+        Ok(Self {
+            telemetry,
+            store,
+            batches: Batches::default(),
+        })
+    }
+
+    /// A batch was made, which took so long.
+    pub fn batch(&mut self, samples: u64, took: Duration) {
+        self.batches.count += 1;
+        self.batches.last_duration = took;
+        self.batches.last_samples = samples;
+    }
+
+    /// Publishes what holds now.
+    pub fn publish(&self, loaded: &Loaded, session: &Session, exporters: &Exporters, lost: &Lost) {
+        let config = &loaded.config;
+        let mut sampling = Sampling::from(session.totals());
+        for (name, count) in lost.by_cause() {
+            sampling.lost.insert(name.to_owned(), count);
+        }
+        let text = format!("{} samples, {} Hz", sampling.samples, config.rate);
+        service::status(&text);
+        self.telemetry.update(Status {
+            settings: Settings {
+                rate: config.rate,
+                interval: config.interval,
+                store: config.store.clone(),
+                store_bytes: config.store_size,
+                store_age: config.store_age,
+            },
+            sampling,
+            batches: self.batches,
+            store: self.store.status(),
+            store_error: lost.last_error(),
+            exporters: exporters.status(),
+            ..Status::default()
+        });
+    }
+}
+
+impl Lost {
+    fn by_cause(&self) -> [(&'static str, u64); 3] {
+        [
+            ("store_behind", self.behind.load(Ordering::Relaxed)),
+            ("store_refused", self.refused.load(Ordering::Relaxed)),
+            ("message_too_large", self.too_large.load(Ordering::Relaxed)),
+        ]
+    }
+}
