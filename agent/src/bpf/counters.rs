@@ -4,7 +4,7 @@ use agent_common::counter::Counter;
 use agent_common::process::ProcessId;
 use aya::maps::{MapData, PerCpuArray, PerCpuHashMap};
 
-use super::load::{LoadError, Loaded, access};
+use super::load::{LoadError, Loaded, absent_is_fine, access};
 use super::plain::Plain;
 
 /// Reader of all counters.
@@ -35,6 +35,18 @@ impl Counters {
             .get(&(counter as u32), 0)
             .map(|values| values.to_vec())
             .unwrap_or_default()
+    }
+
+    /// Takes a process out of those that [`Self::entries`] gives, unless it was sampled since it was
+    /// counted there.
+    pub fn forget(&mut self, process: &ProcessId, count: u64) -> Result<(), LoadError> {
+        let key = Plain(*process);
+        match self.processes.get(&key, 0) {
+            Ok(values) if values.iter().sum::<u64>() == count => {
+                absent_is_fine(self.processes.remove(&key), "PROCESS_ENTRIES")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Accepted sampling events of each process.

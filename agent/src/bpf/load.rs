@@ -117,6 +117,7 @@ pub struct Loaded {
     cgroups: HashMap<MapData, u64, u32>,
     pythons: Array<MapData, Plain<PythonOffsets>>,
     process_python: HashMap<MapData, Plain<ProcessId>, Plain<ProcessPython>>,
+    stacks_sent: Array<MapData, u64>,
     control: Array<MapData, Plain<Control>>,
     control_value: Control,
     /// How long each program took to load.
@@ -156,6 +157,7 @@ impl Loaded {
             cgroups: map(take(&mut ebpf, "CGROUPS")?, "CGROUPS")?,
             pythons: array(take(&mut ebpf, "PYTHONS")?, "PYTHONS")?,
             process_python: map(take(&mut ebpf, "PROCESS_PYTHON")?, "PROCESS_PYTHON")?,
+            stacks_sent: array(take(&mut ebpf, "STACKS_SENT")?, "STACKS_SENT")?,
             control: array(take(&mut ebpf, "CONTROL")?, "CONTROL")?,
             control_value: Control::default(),
             took,
@@ -309,6 +311,21 @@ pub(super) fn access(map: &'static str) -> impl FnOnce(MapError) -> LoadError {
     move |source| LoadError::Access { map, source }
 }
 
+/// The result of taking an entry out that may not be there.
+pub(super) fn absent_is_fine(
+    removed: Result<(), MapError>,
+    map: &'static str,
+) -> Result<(), LoadError> {
+    match removed {
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        removed => removed.map_err(access(map)),
+    }
+}
+
 fn program_error(program: &str, source: ProgramError) -> LoadError {
     LoadError::Program {
         program: program.to_owned(),
@@ -334,6 +351,17 @@ impl Loaded {
         self.executables
             .insert(Plain(*key), Plain(*entry), 0)
             .map_err(access("EXECUTABLES"))?;
+        self.next_generation()
+    }
+
+    /// Takes away what was said of a file. It is announced again when it is sampled.
+    pub fn remove_executable<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a FileId>,
+    ) -> Result<(), LoadError> {
+        for key in keys {
+            absent_is_fine(self.executables.remove(&Plain(*key)), "EXECUTABLES")?;
+        }
         self.next_generation()
     }
 
@@ -363,6 +391,36 @@ impl Loaded {
         self.process_python
             .insert(Plain(*process), Plain(*python), 0)
             .map_err(access("PROCESS_PYTHON"))
+    }
+
+    /// Takes that away again.
+    pub fn remove_process_python(&mut self, process: &ProcessId) -> Result<(), LoadError> {
+        absent_is_fine(
+            self.process_python.remove(&Plain(*process)),
+            "PROCESS_PYTHON",
+        )
+    }
+
+    /// Processes whose interpreter has this slot.
+    pub fn processes_of_python(&self, slot: u32) -> Vec<ProcessId> {
+        let entries = self.process_python.iter().filter_map(Result::ok);
+        entries
+            .filter(|(_, python)| python.0.python == slot + 1)
+            .map(|(process, _)| process.0)
+            .collect()
+    }
+
+    /// Makes the kernel side send the bodies of these stacks again, each with its next sample.
+    pub fn forget_stacks(&mut self, stacks: impl Iterator<Item = u64>) -> Result<(), LoadError> {
+        let slots = self.stacks_sent.len();
+        for stack in stacks {
+            // As the kernel side finds its slot.
+            let slot = (stack as u32 >> 1) & (slots - 1);
+            self.stacks_sent
+                .set(slot, 0, 0)
+                .map_err(access("STACKS_SENT"))?;
+        }
+        Ok(())
     }
 
     /// Takes a process into the filter.

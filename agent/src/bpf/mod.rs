@@ -13,6 +13,7 @@ pub mod limits;
 pub mod load;
 mod plain;
 pub mod ring;
+mod room;
 pub mod table;
 pub mod trial;
 

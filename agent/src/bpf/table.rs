@@ -1,7 +1,6 @@
 //! The table of page indices and rows: shards of 1 MiB, made as they are needed and filled through
 //! mmap (0.2 ms for what 100,000 single updates do in 100–340).
 
-use std::collections::HashMap as StdHashMap;
 use std::os::fd::{AsFd, AsRawFd};
 
 use agent_common::executable::Executable;
@@ -12,7 +11,10 @@ use memmap2::{MmapMut, MmapOptions};
 
 use super::load::{LoadError, Loaded, access};
 use super::plain::Plain;
+use super::room::{Room, Rules};
 use crate::unwind;
+
+pub use super::room::{REST, Range};
 
 /// Why rows could not be put into the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +46,12 @@ struct Shard {
     _map: MapData,
 }
 
-/// A file's stretch of cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    pub first: u32,
-    pub cells: u32,
+/// What a file has of the table.
+#[derive(Debug, Default)]
+pub struct Placed {
+    pub range: Range,
+    /// Global numbers of its rules.
+    pub(super) rules: Box<[u16]>,
 }
 
 /// Owner of the table's memory.
@@ -56,9 +59,8 @@ pub struct Table {
     outer: ArrayOfMaps<MapData, MapData>,
     rules_map: Array<MapData, Plain<Rule>>,
     shards: Vec<Option<Shard>>,
-    /// Stretches that are free, in order.
-    free: Vec<Range>,
-    rules: StdHashMap<Rule, u16>,
+    room: Room,
+    rules: Rules,
     /// Shards allowed.
     budget: u32,
 }
@@ -78,28 +80,40 @@ impl Table {
             outer,
             rules_map,
             shards: (0..SHARDS).map(|_| None).collect(),
-            free: vec![Range { first: 0, cells }],
-            rules: StdHashMap::from([(Rule::END, RULE_END)]),
+            room: Room::new(cells),
+            rules: Rules::default(),
             budget,
         })
     }
 
     /// Puts a file's table in. The returned description still lacks its id and interpreter.
-    pub fn insert(&mut self, table: &unwind::Table) -> Result<(Executable, Range), TableError> {
+    pub fn insert(&mut self, table: &unwind::Table) -> Result<(Executable, Placed), TableError> {
         let pages = table.index.len().saturating_sub(1) as u32;
         if pages == 0 || table.rows.is_empty() {
-            return Ok((Executable::default(), Range { first: 0, cells: 0 }));
+            return Ok((Executable::default(), Placed::default()));
         }
-        let rules = self.intern_rules(&table.rules)?;
+        self.wake();
         let cells = table.index.len() + table.rows.len();
-        let range = self.allocate(u32::try_from(cells).unwrap_or(u32::MAX))?;
+        let cells = u32::try_from(cells).unwrap_or(u32::MAX);
+        let range = self.room.allocate(cells).ok_or(TableError::Budget {
+            budget: self.budget,
+        })?;
+        let rules = match self.intern_rules(&table.rules) {
+            Ok(rules) => rules,
+            Err(error) => {
+                self.room.free(range);
+                return Err(error);
+            }
+        };
         let rows = range.first + table.index.len() as u32;
         let packed = table.rows.iter().map(|&row| {
             let rule = rules.get((row >> 16) as usize).copied().unwrap_or(0);
             pack(row as u16, rule)
         });
-        if let Err(error) = self.write(range.first, table.index.iter().copied().chain(packed)) {
-            self.remove(range);
+        let written = self.write(range.first, table.index.iter().copied().chain(packed));
+        let placed = Placed { range, rules };
+        if let Err(error) = written {
+            self.remove(placed);
             return Err(error);
         }
         let executable = Executable {
@@ -109,23 +123,43 @@ impl Table {
             rows,
             ..Executable::default()
         };
-        Ok((executable, range))
+        Ok((executable, placed))
     }
 
-    /// Gives a file's cells back. Its rules stay: files share most of them.
-    pub fn remove(&mut self, range: Range) {
-        if range.cells == 0 {
-            return;
+    /// Gives back what a file has, once the kernel side does not look that up any more: a walk that
+    /// is under way may still read it, so it is given to nobody else for a while.
+    pub fn remove(&mut self, placed: Placed) {
+        if placed.range.cells != 0 {
+            self.room.rest(placed);
         }
-        let place = self.free.partition_point(|free| free.first < range.first);
-        self.free.insert(place, range);
-        self.free.dedup_by(|next, kept| {
-            let joins = kept.first + kept.cells == next.first;
-            if joins {
-                kept.cells += next.cells;
-            }
-            joins
-        });
+    }
+
+    /// Whether all of a file would find room if the table were empty.
+    pub fn can_hold(&self, table: &unwind::Table) -> bool {
+        let cells = table.index.len() + table.rows.len();
+        cells <= self.budget as usize * SHARD_CELLS as usize
+    }
+
+    /// Cells in use, given back ones that rest among them, and cells that there are room for.
+    pub fn occupancy(&self) -> (u64, u64) {
+        let all = u64::from(self.budget) * u64::from(SHARD_CELLS);
+        (all - self.room.cells(), all)
+    }
+
+    /// How many cells are free, or will be soon.
+    pub fn free_soon(&self) -> u64 {
+        self.room.cells() + self.room.resting()
+    }
+
+    /// Whether something was given back that nobody may have yet.
+    pub fn rests(&self) -> bool {
+        self.room.resting() > 0
+    }
+
+    fn wake(&mut self) {
+        for rules in self.room.wake() {
+            self.rules.release(&rules);
+        }
     }
 
     /// Memory of the shards that exist, in bytes.
@@ -134,49 +168,31 @@ impl Table {
     }
 
     /// Global numbers of a file's rules.
-    fn intern_rules(&mut self, rules: &[Rule]) -> Result<Vec<u16>, TableError> {
+    fn intern_rules(&mut self, rules: &[Rule]) -> Result<Box<[u16]>, TableError> {
         let mut numbers = Vec::with_capacity(rules.len());
         for (local, rule) in rules.iter().enumerate() {
             if local == 0 {
                 numbers.push(0);
                 continue;
             }
-            if let Some(&known) = self.rules.get(rule) {
-                numbers.push(known);
-                continue;
+            let interned = match self.rules.intern(rule) {
+                Some((number, false)) => Ok(number),
+                Some((number, true)) => self
+                    .rules_map
+                    .set(u32::from(number), Plain(*rule), 0)
+                    .map(|()| number)
+                    .map_err(TableError::Shard),
+                None => Err(TableError::Rules),
+            };
+            match interned {
+                Ok(number) => numbers.push(number),
+                Err(error) => {
+                    self.rules.release(&numbers);
+                    return Err(error);
+                }
             }
-            let number = self.rules.len() as u32 + 1;
-            if number >= RULES {
-                return Err(TableError::Rules);
-            }
-            self.rules_map
-                .set(number, Plain(*rule), 0)
-                .map_err(TableError::Shard)?;
-            self.rules.insert(*rule, number as u16);
-            numbers.push(number as u16);
         }
-        Ok(numbers)
-    }
-
-    /// First fit.
-    fn allocate(&mut self, cells: u32) -> Result<Range, TableError> {
-        let budget = TableError::Budget {
-            budget: self.budget,
-        };
-        let Some(place) = self.free.iter().position(|free| free.cells >= cells) else {
-            return Err(budget);
-        };
-        let free = &mut self.free[place];
-        let range = Range {
-            first: free.first,
-            cells,
-        };
-        free.first += cells;
-        free.cells -= cells;
-        if free.cells == 0 {
-            self.free.remove(place);
-        }
-        Ok(range)
+        Ok(numbers.into())
     }
 
     fn write(&mut self, first: u32, cells: impl Iterator<Item = u32>) -> Result<(), TableError> {

@@ -6,8 +6,8 @@ use std::mem;
 use agent_common::counter::Counter;
 use agent_common::process::ProcessId;
 
-use super::Session;
-use super::statistics::{ProcessTally, Statistics, Tally};
+use super::statistics::{Occupancy, ProcessTally, Statistics, Tally};
+use super::{Session, SessionError};
 use crate::bpf::Event;
 
 /// Where the kernel side's counters, which only grow, stood at the last batch.
@@ -15,6 +15,8 @@ use crate::bpf::Event;
 pub struct Account {
     counters: HashMap<Counter, u64>,
     processes: HashMap<ProcessId, u64>,
+    /// Those that were not sampled in the batch.
+    idle: Vec<ProcessId>,
     due: u64,
     paused: u64,
 }
@@ -109,6 +111,9 @@ impl Session {
             self.account.processes.insert(process, now);
             let entries = now.saturating_sub(before.get(&process).copied().unwrap_or(0));
             let counted = tallies.get(&process);
+            if entries == 0 {
+                self.account.idle.push(process);
+            }
             if entries == 0 && counted.tally.samples == 0 {
                 continue;
             }
@@ -138,21 +143,61 @@ impl Session {
     /// Memory in use and what left it, after all of the batch was named.
     pub(super) fn count_memory(&mut self, statistics: &mut Statistics) {
         let held = [
+            ("stacks", self.stacks.bytes() as u64),
+            ("code_objects", self.codes.bytes() as u64),
+            ("threads", self.names.bytes() as u64),
             ("names", self.named.bytes() as u64),
             ("symbols", self.symbolizer.bytes() as u64),
+            ("deferred", self.deferred.bytes() as u64),
             ("rows", self.table.bytes()),
         ];
         for (name, bytes) in held {
             statistics.held.insert(name.to_owned(), bytes);
         }
-        let evicted = [("names", self.named.take_evicted())];
+        let (cells, most) = self.table.occupancy();
+        let counts = [
+            ("stacks", self.stacks.len() as u64, 0),
+            (
+                "files",
+                self.executables.len() as u64,
+                self.config.bounds.files as u64,
+            ),
+            ("row_cells", cells, most),
+            ("processes", self.account.processes.len() as u64, 0),
+        ];
+        for (name, count, most) in counts {
+            statistics
+                .tables
+                .insert(name.to_owned(), Occupancy { count, most });
+        }
+        let evicted = [
+            ("stacks", self.stacks.take_evicted()),
+            ("code_objects", self.codes.take_evicted()),
+            ("threads", self.names.take_evicted()),
+            ("names", self.named.take_evicted()),
+            ("files", mem::take(&mut self.executables.evicted)),
+        ];
         for (name, count) in evicted {
             statistics.evicted.insert(name.to_owned(), count);
         }
     }
 
+    /// Processes that were not sampled make room in the kernel side's table for others. They are
+    /// counted from the beginning when they are.
+    pub(super) fn forget_processes(&mut self) -> Result<(), SessionError> {
+        for process in mem::take(&mut self.account.idle) {
+            let count = self.account.processes.remove(&process).unwrap_or(0);
+            self.counters.forget(&process, count)?;
+        }
+        Ok(())
+    }
+
     fn count_own(&mut self, statistics: &mut Statistics) {
-        let full = mem::take(&mut self.dropped) + mem::take(&mut self.stacks.dropped);
+        let full = mem::take(&mut self.samples.dropped) + mem::take(&mut self.stacks.dropped);
+        let cut_tables = mem::take(&mut self.codes.cut_tables);
+        statistics
+            .kernel
+            .insert("line_tables_too_long".to_owned(), cut_tables);
         let own = [
             ("record_not_understood", mem::take(&mut self.undecoded)),
             (
@@ -164,8 +209,7 @@ impl Session {
         for (name, count) in own {
             statistics.lost.insert(name.to_owned(), count);
         }
-        let waiting = self.samples.values().map(|count| count.weight);
-        statistics.waiting = waiting.sum::<u64>() + self.deferred.len() as u64;
+        statistics.waiting = self.samples.weight() + self.deferred.len() as u64;
         for reason in self.interpreters.pending() {
             *statistics
                 .interpreters

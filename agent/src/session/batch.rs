@@ -2,22 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
+use std::time::Instant;
 
+use agent_common::stack::entry;
+
+use super::codes::{CodeKey, Codes};
 use super::machine::{clock, monotonic};
 use super::moments::Moments;
 use super::resolve::{Resolver, View};
+use super::samples::{Count, Key, Ready};
+use super::stacks::Stacks;
 use super::statistics::Statistics;
-use super::{Count, Key, Session, SessionError};
+use super::{Session, SessionError};
 use crate::bpf::Event;
 use crate::profile::{self, Profile, SampleKey, Span, ValueType};
 
 /// For how long the records of a sample may be on their way: it is walked and sent in some
 /// microseconds, with nothing that could come in between but the host of a virtual machine.
 const ON_ITS_WAY: u64 = 2_000_000;
-/// Batches that a sample waits for its stack, until it is told of without.
-const PATIENCE: u8 = 2;
-
-type Counted = Vec<(Key, Count)>;
 
 impl Session {
     /// Makes a profile and the statistics of what came since the last batch; both of them together
@@ -31,16 +33,16 @@ impl Session {
         let end = monotonic().saturating_sub(ON_ITS_WAY).max(self.began);
         self.next_begins = Some(end);
         let pumped = self.pump();
-        let made = pumped.map(|()| {
+        let made = pumped.and_then(|()| {
             self.clocks.settle();
-            self.make(view, end, false)
-        });
-        self.next_begins = None;
-        if made.is_ok() {
+            let made = self.make(view, end, false);
             self.began = end;
             // A wall clock that is set in between does not reach back into what was told.
             self.clock = clock();
-        }
+            self.forget()?;
+            Ok(made)
+        });
+        self.next_begins = None;
         for sample in mem::take(&mut self.later) {
             self.take_sample(&sample);
         }
@@ -56,15 +58,16 @@ impl Session {
 
     /// `last`: nothing can be waited for.
     fn make(&mut self, view: View, end: u64, last: bool) -> (Profile, Statistics) {
-        let next = Moments::new(self.config.times);
-        let mut moments = mem::replace(&mut self.moments, next);
-        let samples = mem::take(&mut self.samples);
-        let (ready, waiting) = self.part(samples, last);
-        for (key, mut count) in waiting {
-            count.waited += 1;
-            self.moments.put(key, moments.take(&key));
-            self.samples.insert(key, count);
+        let mut missing = false;
+        let ready = self.samples.take(last, |key| {
+            let complete = is_complete(&self.stacks, &mut self.codes, key);
+            missing |= !complete;
+            complete
+        });
+        if missing {
+            self.bodies_missing.get_or_insert_with(Instant::now);
         }
+        let Ready { counts, moments } = ready;
 
         let mut profile = if moments.are_kept() {
             Profile::with_times()
@@ -72,13 +75,13 @@ impl Session {
             Profile::new()
         };
         profile.clock = self.clock;
-        let earliest = ready.iter().map(|(_, count)| count.first).min();
+        let earliest = counts.iter().map(|(_, count)| count.first).min();
         profile.span = Span {
             start: earliest.map_or(self.began, |first| first.min(self.began)),
             end,
         };
         let mut statistics = self.statistics(end);
-        self.fill(view, &mut profile, &ready, &moments, &mut statistics);
+        self.fill(view, &mut profile, &counts, &moments, &mut statistics);
         self.name_executables(&mut profile);
         if self.config.executables {
             self.identities.tell(&mut profile);
@@ -88,15 +91,12 @@ impl Session {
         (profile, statistics)
     }
 
-    /// Samples of which everything is there, and those that wait for something.
-    fn part(&mut self, samples: HashMap<Key, Count>, last: bool) -> (Counted, Counted) {
-        let mut complete = HashMap::new();
-        samples.into_iter().partition(|(key, count)| {
-            last || count.waited >= PATIENCE
-                || *complete
-                    .entry((key.stack, key.process))
-                    .or_insert_with(|| self.stacks.get(key.stack).is_some())
-        })
+    /// Gives up what has become too much, and what is over.
+    fn forget(&mut self) -> Result<(), SessionError> {
+        let gone = self.stacks.next_batch();
+        self.loaded.forget_stacks(gone.into_iter())?;
+        self.executables.next_batch(!self.deferred.is_empty());
+        self.forget_processes()
     }
 
     fn fill(
@@ -107,17 +107,19 @@ impl Session {
         moments: &Moments,
         statistics: &mut Statistics,
     ) {
+        for (key, _) in samples {
+            self.names.sampled(&key.process, key.thread);
+        }
         let wanted: HashSet<u64> = samples.iter().map(|(key, _)| key.stack).collect();
         let mut resolver = Resolver::new(
             &self.executables,
             &mut self.codes,
-            &self.interpreters,
             &self.names,
             &mut self.symbolizer,
             &mut self.named,
             view,
         );
-        resolver.prepare(profile, &self.stacks, &wanted);
+        let used = resolver.prepare(profile, &self.stacks, &wanted);
         let event = event(profile, self.config.event, self.config.rate);
         let mut known = HashMap::new();
         let mut lost = 0;
@@ -162,6 +164,7 @@ impl Session {
             statistics.unnamed += unnamed as u64 * count.weight;
         }
         statistics.lost.insert("stack_body".to_owned(), lost);
+        self.executables.touch(used);
     }
 
     /// Ties processes to the files that they execute, those that occur in their stacks.
@@ -186,6 +189,24 @@ impl Session {
             profile.process_mut(process).executable = Some(executable);
         }
     }
+}
+
+/// Whether all of a sample's stack is there: its body, and the names of its Python code, of which
+/// nothing is told that did not come.
+fn is_complete(stacks: &Stacks, codes: &mut Codes, key: &Key) -> bool {
+    let Some(body) = stacks.get(key.stack) else {
+        return false;
+    };
+    let frames = body.python.iter().filter(|it| it.kind == entry::FRAME);
+    let missing = frames.filter(|entry| {
+        !codes.is_settled(&CodeKey {
+            process: key.process,
+            code: entry.code,
+            signature: entry.signature,
+        })
+    });
+    // All of them, so that they are asked for at once.
+    missing.count() == 0
 }
 
 fn event(profile: &mut Profile, event: Event, rate: u64) -> profile::EventId {

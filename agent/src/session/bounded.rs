@@ -35,7 +35,11 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         }
     }
 
-    #[cfg(test)]
+    /// With room for so many entries that hold nothing behind pointers.
+    pub fn of_count(count: usize) -> Self {
+        Self::new(count * (size_of::<K>() + size_of::<Slot<V>>() + OVERHEAD))
+    }
+
     pub fn len(&self) -> usize {
         self.of.len()
     }
@@ -44,13 +48,11 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         self.bytes
     }
 
-    #[cfg(test)]
     pub fn contains(&self, key: &K) -> bool {
         self.of.contains_key(key)
     }
 
     /// Looks at an entry, which does not count as a use.
-    #[cfg(test)]
     pub fn peek(&self, key: &K) -> Option<&V> {
         self.of.get(key).map(|slot| &slot.value)
     }
@@ -66,6 +68,12 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
     /// Puts an entry in, for one with the same key if there is one. `bytes` is what it holds behind
     /// pointers. Gives what had to leave.
     pub fn insert(&mut self, key: K, value: V, bytes: usize) -> Vec<(K, V)> {
+        self.put(key, value, bytes);
+        self.trim()
+    }
+
+    /// Puts an entry in, even beyond the budget, until [`Self::trim`].
+    pub fn put(&mut self, key: K, value: V, bytes: usize) {
         self.clock += 1;
         let bytes = bytes + size_of::<K>() + size_of::<Slot<V>>() + OVERHEAD;
         let slot = Slot {
@@ -77,6 +85,10 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         if let Some(before) = self.of.insert(key, slot) {
             self.bytes -= before.bytes;
         }
+    }
+
+    /// Gives up what is too much, and gives it to the caller.
+    pub fn trim(&mut self) -> Vec<(K, V)> {
         if self.bytes > self.budget {
             self.evict(self.budget - self.budget / 8)
         } else {
@@ -84,7 +96,15 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         }
     }
 
-    #[cfg(test)]
+    /// What an entry holds behind pointers has changed.
+    pub fn resize(&mut self, key: &K, bytes: usize) {
+        let bytes = bytes + size_of::<K>() + size_of::<Slot<V>>() + OVERHEAD;
+        if let Some(slot) = self.of.get_mut(key) {
+            self.bytes = self.bytes - slot.bytes + bytes;
+            slot.bytes = bytes;
+        }
+    }
+
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let slot = self.of.remove(key)?;
         self.bytes -= slot.bytes;
@@ -115,7 +135,8 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
             .collect();
         ages.sort_unstable();
         let mut left = self.bytes;
-        let mut oldest_kept = self.clock;
+        let newest = ages.last().map_or(0, |(used, _)| *used);
+        let mut oldest_kept = newest;
         for (used, bytes) in ages {
             if left <= most {
                 oldest_kept = used;

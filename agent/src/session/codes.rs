@@ -1,15 +1,11 @@
 //! Python code objects: names and line tables by process, address and signature.
 
-use std::collections::HashMap;
-
 use agent_common::process::ProcessId;
 use agent_common::record;
 
+use super::bounded::Bounded;
 use crate::python::lines::Decoder;
 use crate::python::{Version, text};
-
-/// Most code objects that are kept.
-const CODES: usize = 1 << 18;
 
 /// Identity of a code object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,14 +21,19 @@ pub struct Code {
     pub name: String,
     pub file: String,
     pub first_line: i32,
-    /// Slot of its interpreter.
-    pub python: u32,
+    /// Of its interpreter.
+    pub version: Option<Version>,
     table: Vec<u8>,
     table_whole: bool,
     decoder: Option<Decoder>,
 }
 
 impl Code {
+    /// Memory behind it: the decoder has an entry for each few bytes of the table.
+    fn bytes(&self) -> usize {
+        self.name.capacity() + self.file.capacity() + 9 * self.table.capacity()
+    }
+
     /// The line of an instruction. Of a table that did not travel whole none is known: the
     /// function's first line would be a wrong one.
     pub fn line(&mut self, version: Version, instruction: i32) -> Option<u32> {
@@ -52,27 +53,42 @@ impl Code {
 }
 
 /// All of them.
-#[derive(Default)]
 pub struct Codes {
-    known: HashMap<CodeKey, Code>,
-    /// Objects that found no room.
-    pub dropped: u64,
+    known: Bounded<CodeKey, Code>,
+    /// Objects that were asked for once and did not come: nobody could read them.
+    absent: Bounded<CodeKey, ()>,
+    /// Whether some have to be asked for.
+    pub missing: bool,
     /// Line tables too long to travel whole.
     pub cut_tables: u64,
 }
 
+/// Memory for objects that nobody could read.
+const ABSENT: usize = 512 << 10;
+
 impl Codes {
-    pub fn add(&mut self, record: &record::Code) {
+    pub fn new(budget: usize) -> Self {
+        Self {
+            known: Bounded::new(budget),
+            absent: Bounded::new(ABSENT),
+            missing: false,
+            cut_tables: 0,
+        }
+    }
+
+    /// `version`: of its interpreter.
+    pub fn add(&mut self, record: &record::Code, version: Option<Version>) {
         let key = CodeKey {
             process: record.process,
             code: record.code,
             signature: record.signature,
         };
-        let Some(code) = self.entry(key) else { return };
-        code.name = text::decode(&record.name);
-        code.file = text::decode(&record.file);
-        code.first_line = record.first_line;
-        code.python = record.python;
+        self.change(key, |code| {
+            code.name = text::decode(&record.name);
+            code.file = text::decode(&record.file);
+            code.first_line = record.first_line;
+            code.version = version;
+        });
     }
 
     pub fn add_lines(&mut self, head: &record::Lines, bytes: &[u8]) {
@@ -85,21 +101,48 @@ impl Codes {
         if !whole {
             self.cut_tables += 1;
         }
-        let Some(code) = self.entry(key) else { return };
-        code.table = bytes.to_vec();
-        code.table_whole = whole;
-        code.decoder = None;
+        self.change(key, |code| {
+            code.table = bytes.to_vec();
+            code.table_whole = whole;
+            code.decoder = None;
+        });
     }
 
     pub fn get_mut(&mut self, key: &CodeKey) -> Option<&mut Code> {
-        self.known.get_mut(key)
+        self.known.get(key)
     }
 
-    fn entry(&mut self, key: CodeKey) -> Option<&mut Code> {
-        if self.known.len() >= CODES && !self.known.contains_key(&key) {
-            self.dropped += 1;
-            return None;
+    /// Whether all is there of an object that there ever will be. One that is not has to be asked
+    /// for, which this takes note of.
+    pub fn is_settled(&mut self, key: &CodeKey) -> bool {
+        if self.known.contains(key) || self.absent.get(key).is_some() {
+            return true;
         }
-        Some(self.known.entry(key).or_default())
+        self.absent.insert(*key, (), 0);
+        self.missing = true;
+        false
+    }
+
+    fn change(&mut self, key: CodeKey, change: impl FnOnce(&mut Code)) {
+        self.absent.remove(&key);
+        if !self.known.contains(&key) {
+            self.known.put(key, Code::default(), 0);
+        }
+        let Some(code) = self.known.get(&key) else {
+            return;
+        };
+        change(code);
+        let bytes = code.bytes();
+        self.known.resize(&key, bytes);
+        self.known.trim();
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.known.bytes() + self.absent.bytes()
+    }
+
+    /// Objects that were given up since this was last asked.
+    pub fn take_evicted(&mut self) -> u64 {
+        self.known.take_evicted()
     }
 }

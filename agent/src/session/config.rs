@@ -28,9 +28,22 @@ pub struct Config {
     pub bounds: Bounds,
 }
 
-/// Memory that a recording may take, in bytes.
+/// Memory that a recording may take, in bytes where it does not say otherwise.
 #[derive(Clone, Debug)]
 pub struct Bounds {
+    /// Number of files that are kept open.
+    pub files: usize,
+    /// Bodies of stacks, from one batch to the next.
+    pub stacks: usize,
+    /// Samples of one batch with what belongs to them alone. [`super::Session::is_full`] says
+    /// when it is time for the next; of twice as much some are dropped.
+    pub batch: usize,
+    /// Python's code objects.
+    pub codes: usize,
+    /// Names of processes and threads.
+    pub threads: usize,
+    /// Stacks that wait to be unwound by the agent.
+    pub deferred: usize,
     /// Names of code that were found.
     pub names: usize,
     pub symbols: symbols::Options,
@@ -40,6 +53,12 @@ impl Bounds {
     /// A recording with an end, all of which is kept until then.
     pub fn recording() -> Self {
         Self {
+            files: 8192,
+            stacks: usize::MAX / 4,
+            batch: usize::MAX / 4,
+            codes: 512 << 20,
+            threads: 64 << 20,
+            deferred: 32 << 20,
             names: 256 << 20,
             symbols: symbols::Options::default(),
         }
@@ -48,7 +67,13 @@ impl Bounds {
     /// A recording without end, beside which others want to work.
     pub fn always_on() -> Self {
         Self {
-            names: 6 << 20,
+            files: 2048,
+            stacks: 6 << 20,
+            batch: 8 << 20,
+            codes: 4 << 20,
+            threads: 2 << 20,
+            deferred: 4 << 20,
+            names: 4 << 20,
             symbols: symbols::Options {
                 debug_information_bytes: 12 << 20,
                 debug_information_time: Duration::from_secs(2),

@@ -20,12 +20,14 @@ use crate::process::file_id::Wanted;
 use crate::symbols::Source;
 use crate::unwind::{self, Machine, StackSlice, walk};
 
-/// Most samples that wait (up to 64 KiB of stack each).
+/// Most samples that wait.
 const WAITING: usize = 512;
+/// Most mappings of their processes that are kept.
+const MAPPINGS: usize = 1 << 16;
 /// Most identities of mappings that are kept for samples to come.
 const ANNOUNCED: usize = 1 << 16;
 /// Most kernel stacks whose samples have not come. Each CPU has one on its way; others were lost.
-const KERNEL: usize = 4096;
+const KERNEL: usize = 1024;
 /// Time to read files after which a sample is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 const NATIVE_LIMIT: usize = agent_common::stack::NATIVE_FRAMES;
@@ -44,9 +46,11 @@ pub struct Unwound {
 }
 
 /// The queue.
-#[derive(Default)]
 pub struct DeferredSamples {
     waiting: VecDeque<Waiting>,
+    /// Of their stacks (up to 64 KiB each), and most of these.
+    bytes: usize,
+    most: usize,
     kernel: HashMap<u64, Vec<u64>>,
     snapshots: HashMap<ProcessId, Option<Snapshot>>,
     announced: HashMap<(ProcessId, u64), FileId>,
@@ -54,6 +58,19 @@ pub struct DeferredSamples {
 }
 
 impl DeferredSamples {
+    /// `most`: bytes of stacks that may wait.
+    pub fn new(most: usize) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            most,
+            kernel: HashMap::new(),
+            snapshots: HashMap::new(),
+            announced: HashMap::new(),
+            rows: Rows::default(),
+        }
+    }
+
     /// The kernel frames of the sample that comes next.
     pub fn add_kernel(&mut self, stack: u64, frames: Vec<u64>) {
         if self.kernel.len() >= KERNEL {
@@ -83,9 +100,11 @@ impl DeferredSamples {
     ) {
         self.look(record.sample.process, executables, loader);
         let kernel = self.kernel.remove(&record.sample.stack).unwrap_or_default();
-        if self.waiting.len() >= WAITING
+        self.bytes += stack.len();
+        while (self.waiting.len() >= WAITING || self.bytes > self.most)
             && let Some(oldest) = self.waiting.pop_front()
         {
+            self.bytes -= oldest.stack.len();
             done.push(give_up(oldest, NativeEnd::UnknownExecutable));
         }
         self.waiting.push_back(Waiting {
@@ -101,6 +120,11 @@ impl DeferredSamples {
         if self.snapshots.contains_key(&process) {
             return;
         }
+        let mappings = self.snapshots.values().flatten().map(Snapshot::mappings);
+        if mappings.sum::<usize>() > MAPPINGS {
+            // Their samples wait in vain, which is counted as any other.
+            self.snapshots.clear();
+        }
         let snapshot = ProcessHandle::open_same(&process).ok().and_then(|handle| {
             let snapshot = Snapshot::take(&handle)?;
             for file in snapshot.files() {
@@ -108,7 +132,7 @@ impl DeferredSamples {
                     device: file.device,
                     inode: file.inode,
                 };
-                let known = |key: &FileId| executables.by_key(key).is_some();
+                let known = |key: &FileId| executables.has(key);
                 if !executables.has_inode(file.device, file.inode)
                     && let Err(error) = loader.ask(
                         &handle,
@@ -128,6 +152,10 @@ impl DeferredSamples {
 
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn is_empty(&self) -> bool {
@@ -182,6 +210,7 @@ impl DeferredSamples {
                 None => self.waiting.push_back(waiting),
             }
         }
+        self.bytes = self.waiting.iter().map(|it| it.stack.len()).sum();
         if self.waiting.is_empty() {
             self.snapshots.clear();
             self.announced.clear();

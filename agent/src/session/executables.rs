@@ -3,21 +3,25 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
+use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use agent_common::executable::{
     EXECUTABLE_FIRST, EXECUTABLE_VDSO, Executable, FileId, PYTHON_PENDING,
 };
 
 use super::loader::Described;
-use crate::bpf::table::{Range, Table};
+use crate::bpf::table::{Placed, REST, Table, TableError};
 use crate::bpf::{LoadError, Loaded};
 use crate::python::Binary;
 use crate::symbols::{ExecutableFile, Identity, Source};
 use crate::unwind::{self, Segments};
 
-/// Most files that are kept open, counted by identity: the kernel side's table has as many entries.
+/// Most files, counted by identity: the kernel side's table has as many entries.
 const FILES: usize = 8192;
+/// Files that wait for room in the tables of rows. They are few: room comes in a moment.
+const UNPLACED: usize = 8;
 
 /// A file with code.
 pub struct Known {
@@ -28,12 +32,14 @@ pub struct Known {
     pub segments: Option<Segments>,
     /// What the kernel side was told of it.
     pub entry: Executable,
-    pub range: Range,
+    pub placed: Placed,
     /// The interpreter that it holds.
     pub python: Option<Arc<Binary>>,
     /// Rows for samples that were deferred until this file was read.
     pub rows: Option<Arc<unwind::Table>>,
     identity: OnceCell<Identity>,
+    /// Number of the batch that had it last.
+    used: u64,
 }
 
 impl Known {
@@ -43,41 +49,85 @@ impl Known {
     }
 }
 
+/// A file that was given up.
+pub struct Gone {
+    pub id: u32,
+    /// Of its interpreter.
+    pub slot: Option<u32>,
+}
+
+/// A file for which room was made that can be had soon.
+struct Unplaced {
+    described: Box<Described>,
+    keep_rows: bool,
+    since: Instant,
+}
+
 /// All of them.
-#[derive(Default)]
 pub struct Executables {
     by_id: HashMap<u32, Known>,
     by_key: HashMap<FileId, u32>,
+    /// Given up, but stacks on their way may have them: of this batch, and of the last one.
+    retired: [HashMap<u32, Known>; 2],
+    gone: Vec<Gone>,
+    unplaced: Vec<Unplaced>,
     next: u32,
+    /// Most files that are kept open, counted by identity.
+    most: usize,
+    /// Number of the batch that is under way.
+    batch: u64,
     /// Files for which there were no rows, by reason.
     pub problems: HashMap<&'static str, u64>,
+    /// Files given up.
+    pub evicted: u64,
 }
 
 impl Executables {
-    pub fn new() -> Self {
+    /// `most`: files that may be kept open.
+    pub fn new(most: usize) -> Self {
         Self {
+            by_id: HashMap::new(),
+            by_key: HashMap::new(),
+            retired: Default::default(),
+            gone: Vec::new(),
+            unplaced: Vec::new(),
             next: EXECUTABLE_FIRST,
-            ..Self::default()
+            most: most.min(FILES),
+            batch: 1,
+            problems: HashMap::new(),
+            evicted: 0,
         }
     }
 
     pub fn get(&self, id: u32) -> Option<&Known> {
-        self.by_id.get(&id)
+        let retired = || self.retired.iter().find_map(|known| known.get(&id));
+        self.by_id.get(&id).or_else(retired)
     }
 
     pub fn by_key(&self, key: &FileId) -> Option<&Known> {
         self.by_id.get(self.by_key.get(key)?)
     }
 
+    /// Whether a file need not be read: it was.
+    pub fn has(&self, key: &FileId) -> bool {
+        self.by_key.contains_key(key) || self.unplaced.iter().any(|it| it.described.key == *key)
+    }
+
     /// Whether a file with this device and inode is known, as `/proc/PID/maps` has them.
     pub fn has_inode(&self, device: u64, inode: u64) -> bool {
+        let unplaced = self.unplaced.iter().map(|it| &it.described.key);
         self.by_key
             .keys()
+            .chain(unplaced)
             .any(|key| key.device == device && key.inode == inode)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Known> {
         self.by_id.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
     }
 
     /// Takes a described file over and tells the kernel side of it. One that can't be read gets an
@@ -89,34 +139,63 @@ impl Executables {
         described: Described,
         keep_rows: bool,
     ) -> Result<(), LoadError> {
-        if self.by_key.contains_key(&described.key) {
+        if self.has(&described.key) {
             return Ok(());
         }
-        if self.by_key.len() >= FILES {
-            self.problem("too_many_files");
-            return Ok(());
+        if self.by_key.len() >= self.most {
+            self.evict(loaded, table, self.most / 8, |_, _| false)?;
+        }
+        self.place(loaded, table, Box::new(described), keep_rows)
+    }
+
+    /// Tries files again that found no room.
+    pub fn place_late(&mut self, loaded: &mut Loaded, table: &mut Table) -> Result<(), LoadError> {
+        let rested = |it: &mut Unplaced| it.since.elapsed() > 2 * REST;
+        let rested: Vec<Unplaced> = self.unplaced.extract_if(.., rested).collect();
+        for it in rested {
+            self.place(loaded, table, it.described, it.keep_rows)?;
+        }
+        Ok(())
+    }
+
+    /// Whether files wait for room.
+    pub fn wait_for_room(&self) -> bool {
+        !self.unplaced.is_empty()
+    }
+
+    fn place(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+        described: Box<Described>,
+        keep_rows: bool,
+    ) -> Result<(), LoadError> {
+        let mut entry = Executable::default();
+        let mut placed = Placed::default();
+        match &described.rows {
+            Ok(built) => match table.insert(built) {
+                Ok(found) => (entry, placed) = found,
+                Err(error) => {
+                    if self.unplaced.len() < UNPLACED
+                        && self.make_room(loaded, table, built, &error)?
+                    {
+                        self.unplaced.push(Unplaced {
+                            described,
+                            keep_rows,
+                            since: Instant::now(),
+                        });
+                        return Ok(());
+                    }
+                    self.problem(error.name());
+                }
+            },
+            Err(name) => self.problem(name),
         }
         let id = self.next;
         self.next += 1;
-        let mut entry = Executable::default();
-        let mut range = Range { first: 0, cells: 0 };
-        let mut rows = None;
-        match described.rows {
-            Ok(built) => {
-                match table.insert(&built) {
-                    Ok(placed) => (entry, range) = placed,
-                    Err(error) => self.problem(error.name()),
-                }
-                rows = keep_rows.then(|| Arc::new(built));
-            }
-            Err(name) => self.problem(name),
-        }
         entry.id = id;
-        if described
-            .python
-            .as_ref()
-            .is_some_and(|python| python.unfit().is_none())
-        {
+        let fit = |python: &Binary| python.unfit().is_none();
+        if described.python.as_ref().is_some_and(fit) {
             entry.python = PYTHON_PENDING;
         }
         loaded.set_executable(&described.key, &entry)?;
@@ -130,14 +209,146 @@ impl Executables {
             },
             segments: described.segments,
             entry,
-            range,
+            placed,
             python: described.python.map(Arc::new),
-            rows,
+            rows: described.rows.ok().filter(|_| keep_rows).map(Arc::new),
             identity: OnceCell::new(),
+            used: self.batch,
         };
         self.by_key.insert(described.key, id);
         self.by_id.insert(id, known);
         Ok(())
+    }
+
+    /// Gives files up until a table will find room; false: it never will.
+    fn make_room(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+        rows: &unwind::Table,
+        error: &TableError,
+    ) -> Result<bool, LoadError> {
+        let cells = (rows.index.len() + rows.rows.len()) as u64;
+        match error {
+            TableError::Budget { .. } if table.can_hold(rows) => {
+                // What is free may be in pieces; then this comes again, and gives up more.
+                let before = table.free_soon();
+                let wanted = if before < cells {
+                    cells
+                } else {
+                    before + cells
+                };
+                let enough = |table: &Table, _| table.free_soon() >= wanted;
+                self.evict(loaded, table, usize::MAX, enough)?;
+                Ok(table.free_soon() > before || table.rests())
+            }
+            TableError::Rules => {
+                Ok(self.evict(loaded, table, self.most / 16, |_, _| false)? > 0 || table.rests())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Gives up at most `most` files, those that were not sampled for the longest time first, until
+    /// `enough`; how many.
+    fn evict(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+        most: usize,
+        enough: impl Fn(&Table, usize) -> bool,
+    ) -> Result<usize, LoadError> {
+        let known = self
+            .by_id
+            .values()
+            .filter(|it| it.file.id >= EXECUTABLE_FIRST);
+        let mut oldest: Vec<(u64, u32)> = known.map(|it| (it.used, it.file.id)).collect();
+        oldest.sort_unstable();
+        let mut count = 0;
+        for (_, id) in oldest.into_iter().take(most.max(1)) {
+            if enough(table, count) {
+                break;
+            }
+            self.give_up(loaded, table, id)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The kernel side forgets a file first, then its cells and its interpreter's slot are free.
+    fn give_up(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+        id: u32,
+    ) -> Result<(), LoadError> {
+        let Some(mut known) = self.by_id.remove(&id) else {
+            return Ok(());
+        };
+        loaded.remove_executable([&known.key].into_iter().chain(&known.aliases))?;
+        for key in [&known.key].into_iter().chain(&known.aliases) {
+            self.by_key.remove(key);
+        }
+        table.remove(mem::take(&mut known.placed));
+        let slot = known.entry.python;
+        self.gone.push(Gone {
+            id,
+            slot: (slot != 0 && slot != PYTHON_PENDING).then(|| slot - 1),
+        });
+        self.evicted += 1;
+        known.rows = None;
+        known.entry = Executable {
+            id,
+            ..Executable::default()
+        };
+        if self.retired[0].len() >= self.most {
+            self.retired[0].clear();
+        }
+        self.retired[0].insert(id, known);
+        Ok(())
+    }
+
+    /// Gives up the file that was not sampled for the longest time of those with an interpreter.
+    pub fn evict_python(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+    ) -> Result<(), LoadError> {
+        let tied = |known: &&Known| known.entry.python != 0 && known.entry.python != PYTHON_PENDING;
+        let oldest = self.by_id.values().filter(tied);
+        let oldest = oldest.min_by_key(|known| (known.used, known.file.id));
+        match oldest.map(|known| known.file.id) {
+            Some(id) => self.give_up(loaded, table, id),
+            None => Ok(()),
+        }
+    }
+
+    /// Files that were given up since this was last asked.
+    pub fn take_gone(&mut self) -> Vec<Gone> {
+        mem::take(&mut self.gone)
+    }
+
+    /// A batch had these files.
+    pub fn touch(&mut self, ids: impl IntoIterator<Item = u32>) {
+        for id in ids {
+            if let Some(known) = self.by_id.get_mut(&id) {
+                known.used = self.batch;
+            }
+        }
+    }
+
+    /// The next batch begins. `rows_wanted`: whether samples wait to be unwound here.
+    pub fn next_batch(&mut self, rows_wanted: bool) {
+        self.batch += 1;
+        self.retired[1] = mem::take(&mut self.retired[0]);
+        if !rows_wanted {
+            for known in self.by_id.values_mut() {
+                // Those of the vDSO can't be read again.
+                if known.file.id >= EXECUTABLE_FIRST {
+                    known.rows = None;
+                }
+            }
+        }
     }
 
     /// Tells the kernel side that a file which it announced is one that is known already.
@@ -152,7 +363,7 @@ impl Executables {
             return Ok(());
         };
         if self.by_key.len() >= FILES {
-            self.problem("too_many_files");
+            self.problem("too_many_identities");
             return Ok(());
         }
         let Some(executable) = self.by_id.get_mut(&id) else {
@@ -171,12 +382,12 @@ impl Executables {
         image: Vec<u8>,
     ) -> Result<(), LoadError> {
         let mut entry = Executable::default();
-        let mut range = Range { first: 0, cells: 0 };
+        let mut placed = Placed::default();
         let mut rows = None;
         match unwind::build_vdso(&image) {
             Ok(built) => {
                 match table.insert(&built) {
-                    Ok(placed) => (entry, range) = placed,
+                    Ok(found) => (entry, placed) = found,
                     Err(error) => self.problem(error.name()),
                 }
                 rows = Some(Arc::new(built));
@@ -195,10 +406,11 @@ impl Executables {
                 source: Source::Bytes(image.into()),
             },
             entry,
-            range,
+            placed,
             python: None,
             rows,
             identity: OnceCell::new(),
+            used: self.batch,
         };
         self.by_id.insert(EXECUTABLE_VDSO, known);
         Ok(())

@@ -46,7 +46,7 @@ impl Session {
             .map_err(AskError::from)
             .and_then(|handle| {
                 let wanted = Wanted::Announced(&announced.file);
-                let known = |key: &FileId| self.executables.by_key(key).is_some();
+                let known = |key: &FileId| self.executables.has(key);
                 self.loader
                     .ask(&handle, &(start..announced.end), &wanted, None, known)
             });

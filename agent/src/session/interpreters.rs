@@ -1,14 +1,16 @@
 //! Interpreters: offsets derived and validated on the first live process of each file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agent_common::executable::PYTHON_PENDING;
 use agent_common::process::ProcessId;
 use agent_common::python::{PYTHONS, ProcessPython, PythonOffsets};
 
-use super::executables::Executables;
+use super::executables::{Executables, Gone};
 use super::space::maps_of;
+use crate::bpf::table::{REST, Table};
 use crate::bpf::{LoadError, Loaded};
 use crate::process::{ProcessHandle, list};
 use crate::python::reader::ProcessMemory;
@@ -20,6 +22,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(2);
 /// Attempts that are made that fast.
 const FAST: u32 = 50;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Wait where all processes that had the file are gone.
+const NOBODY: Duration = Duration::from_secs(3600);
 
 /// Most processes that are tried for one file; the newest count.
 const PLACES: usize = 16;
@@ -45,8 +49,10 @@ struct Place {
 /// All of them.
 #[derive(Default)]
 pub struct Interpreters {
-    /// Version by slot.
-    versions: Vec<Version>,
+    /// Version by slot; None: nobody has it.
+    versions: Vec<Option<Version>>,
+    /// Slots that were given back, since when: a walk that is under way may still use them.
+    resting: VecDeque<(Instant, u32)>,
     pending: Vec<Pending>,
     /// Files that will never have offsets, by reason.
     pub unfit: HashMap<&'static str, u64>,
@@ -54,7 +60,7 @@ pub struct Interpreters {
 
 impl Interpreters {
     pub fn version(&self, slot: u32) -> Option<Version> {
-        self.versions.get(slot as usize).copied()
+        self.versions.get(slot as usize).copied().flatten()
     }
 
     /// Reasons of those that still have no offsets.
@@ -118,6 +124,7 @@ impl Interpreters {
         &mut self,
         loaded: &mut Loaded,
         executables: &mut Executables,
+        table: &mut Table,
     ) -> Result<(), LoadError> {
         let now = Instant::now();
         let mut index = 0;
@@ -128,6 +135,12 @@ impl Interpreters {
             }
             match self.try_one(index, executables) {
                 Some((place, offsets, lasting)) => {
+                    if lasting && !self.has_slot() {
+                        executables.evict_python(loaded, table)?;
+                        self.pending[index].next = now + 2 * REST;
+                        index += 1;
+                        continue;
+                    }
                     let id = self.pending.swap_remove(index).executable;
                     if !lasting {
                         *self.unfit.entry("static_tls_of_a_library").or_default() += 1;
@@ -149,6 +162,11 @@ impl Interpreters {
                     pending.attempts += 1;
                     if pending.attempts > FAST {
                         pending.wait = (pending.wait * 2).min(LONGEST_WAIT);
+                        pending.places.retain(|place| exists(place.pid));
+                        if pending.places.is_empty() {
+                            // Until one is seen again.
+                            pending.wait = NOBODY;
+                        }
                     }
                     pending.next = now + pending.wait;
                     index += 1;
@@ -185,12 +203,10 @@ impl Interpreters {
         place: Place,
         offsets: &PythonOffsets,
     ) -> Result<(), LoadError> {
-        let slot = self.versions.len() as u32;
-        if slot >= PYTHONS {
+        let Some(slot) = self.take_slot(Version::from_hex(offsets.version)) else {
             *self.unfit.entry("too_many_interpreters").or_default() += 1;
             return executables.set_python(loaded, id, None);
-        }
-        self.versions.push(Version::from_hex(offsets.version));
+        };
         loaded.set_python(slot, offsets)?;
         executables.set_python(loaded, id, Some(slot))?;
         tracing::debug!(
@@ -198,6 +214,35 @@ impl Interpreters {
             version = offsets.version,
             "interpreter validated"
         );
+        Ok(())
+    }
+
+    fn has_slot(&self) -> bool {
+        let rested = |(since, _): &(Instant, u32)| since.elapsed() > REST;
+        self.versions.len() < PYTHONS as usize || self.resting.front().is_some_and(rested)
+    }
+
+    fn take_slot(&mut self, version: Version) -> Option<u32> {
+        if self.versions.len() < PYTHONS as usize {
+            self.versions.push(Some(version));
+            return Some(self.versions.len() as u32 - 1);
+        }
+        let (_, slot) = self.resting.pop_front()?;
+        self.versions[slot as usize] = Some(version);
+        Some(slot)
+    }
+
+    /// A file was given up.
+    pub fn forget(&mut self, loaded: &mut Loaded, gone: &Gone) -> Result<(), LoadError> {
+        self.pending.retain(|pending| pending.executable != gone.id);
+        let Some(slot) = gone.slot else { return Ok(()) };
+        for process in loaded.processes_of_python(slot) {
+            loaded.remove_process_python(&process)?;
+        }
+        if let Some(version) = self.versions.get_mut(slot as usize) {
+            *version = None;
+            self.resting.push_back((Instant::now(), slot));
+        }
         Ok(())
     }
 
@@ -277,4 +322,8 @@ impl Interpreters {
             }
         }
     }
+}
+
+fn exists(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }

@@ -6,12 +6,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::{panic, thread};
 
 use agent_common::executable::FileId;
 
+use super::queue::Queue;
 use super::space::maps_of;
 use super::{executables, image};
 use crate::process::file_id::{FileStat, Wanted};
@@ -84,7 +85,7 @@ impl AskError {
 
 /// The threads.
 pub struct Loader {
-    jobs: Sender<Job>,
+    jobs: Arc<Queue<FileId, Job>>,
     done: Receiver<Described>,
     waiting: usize,
     reading: HashSet<FileId>,
@@ -92,17 +93,14 @@ pub struct Loader {
 
 impl Loader {
     pub fn start() -> io::Result<Self> {
-        let (jobs, todo) = channel::<Job>();
+        let jobs = Arc::new(Queue::<FileId, Job>::new());
         let (results, done) = channel();
-        let todo = Arc::new(Mutex::new(todo));
         for number in 0..WORKERS {
-            let (todo, results) = (Arc::clone(&todo), results.clone());
+            let (todo, results) = (Arc::clone(&jobs), results.clone());
             thread::Builder::new()
                 .name(format!("strata-file-{number}"))
                 .spawn(move || {
-                    loop {
-                        let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        let Ok(job) = job else { break };
+                    while let Some(job) = todo.pop() {
                         if results.send(describe(job)).is_err() {
                             break;
                         }
@@ -129,7 +127,11 @@ impl Loader {
     ) -> Result<Asked, AskError> {
         let announced = match wanted {
             Wanted::Announced(key) => {
-                if self.reading.contains(*key) || known(key) {
+                if self.reading.contains(*key) {
+                    self.jobs.ask_again(key);
+                    return Ok(Asked::Taken);
+                }
+                if known(key) {
                     return Ok(Asked::Taken);
                 }
                 true
@@ -163,9 +165,8 @@ impl Loader {
             file: found.file,
             announced,
         };
-        if self.jobs.send(job).is_ok() {
-            self.waiting += 1;
-        }
+        self.jobs.push(found.id, job, announced.into());
+        self.waiting += 1;
         Ok(Asked::Taken)
     }
 
@@ -183,7 +184,8 @@ impl Loader {
                 file,
                 announced: false,
             };
-            self.waiting += usize::from(self.jobs.send(job).is_ok());
+            self.jobs.push(stat.id, job, 0);
+            self.waiting += 1;
         }
     }
 
@@ -211,6 +213,12 @@ impl Loader {
     fn finished(&mut self, described: &Described) {
         self.waiting = self.waiting.saturating_sub(1);
         self.reading.remove(&described.key);
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.jobs.close();
     }
 }
 
@@ -251,7 +259,9 @@ fn describe(job: Job) -> Described {
         file,
         announced,
     } = job;
-    let contents = Contents::read(&file);
+    // A defect in a parser costs this file its rows, not the recording its threads.
+    let contents = panic::catch_unwind(|| Contents::read(&file))
+        .unwrap_or_else(|_| Err(io::Error::other("a parser panicked")));
     let source = executables::source(file);
     let (segments, rows, python) = match contents {
         Ok(contents) => (

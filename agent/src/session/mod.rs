@@ -19,82 +19,66 @@ mod machine;
 mod moments;
 mod named;
 pub mod names;
+mod queue;
+mod records;
 mod resolve;
+mod samples;
 pub mod space;
 mod stacks;
 #[cfg(test)]
 mod stacks_tests;
 mod statistics;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agent_common::cut::NativeEnd;
-use agent_common::executable::EXECUTABLE_ANONYMOUS;
 use agent_common::filter::PidFilter;
 use agent_common::kernel::Settings;
 use agent_common::process::ProcessId;
 use agent_common::record::Sample;
 
 use crate::bpf::counters::Counters;
-use crate::bpf::decode::{Record, decode};
 use crate::bpf::identify::Identifier;
 use crate::bpf::ring::Ring;
-use crate::bpf::table::Table;
+use crate::bpf::table::{REST, Table};
 use crate::bpf::{Loaded, Options, cpus};
-use crate::profile::{Clock, Measurement};
+use crate::profile::Clock;
 use crate::symbols::Symbolizer;
 
 use account::Account;
+use bounded::Bounded;
 use clocks::Clocks;
 use codes::Codes;
 pub use config::{Bounds, Config, SessionError};
-use deferred::{DeferredSamples, Unwound};
+use deferred::DeferredSamples;
 use executables::Executables;
 use identities::Identities;
 use interpreters::Interpreters;
 use listing::Listing;
 use loader::Loader;
 use machine::{clock, give_memory_back, seed, vdso};
-use moments::Moments;
 use named::Named;
 use names::Names;
 pub use resolve::View;
+use samples::{Key, Samples};
 use stacks::Stacks;
 use statistics::Tallies;
-pub use statistics::{ProcessTally, Statistics, Tally};
+pub use statistics::{Occupancy, ProcessTally, Statistics, Tally};
 
 /// How long a stack's body may be missing before it is asked for again.
 const BODY_WAIT: Duration = Duration::from_millis(1500);
+/// How often is looked whether there is room for files that wait for it.
+const PUMP: Duration = Duration::from_millis(100);
 /// Records taken in one go, before files and interpreters get their turn.
 const BATCH: usize = 65_536;
-/// Most distinct samples that are kept.
-const SAMPLES: usize = 1 << 20;
 
-/// Samples that are counted together.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    stack: u64,
-    context: u64,
-    process: ProcessId,
-    thread: u32,
-    cpu: u32,
-    event: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Count {
-    weight: u64,
-    value: u64,
-    /// Time of the earliest one.
-    first: u64,
-    /// Batches that were made without them.
-    waited: u8,
-}
+/// Most processes that are known to have been asked for their interpreter: the kernel side's table
+/// has room for twice as many.
+const LOOKED: usize = 4096;
 
 /// A recording under way.
 pub struct Session {
@@ -115,8 +99,7 @@ pub struct Session {
     names: Names,
     identities: Identities,
     deferred: DeferredSamples,
-    samples: HashMap<Key, Count>,
-    moments: Moments,
+    samples: Samples,
     tallies: Tallies,
     /// When the batch that is under way began.
     began: u64,
@@ -129,12 +112,11 @@ pub struct Session {
     named: Named,
     clocks: Clocks,
     /// Processes that were asked for their interpreter.
-    looked: HashSet<ProcessId>,
+    looked: Bounded<ProcessId, ()>,
     /// When the first sample without a body was seen.
     bodies_missing: Option<Instant>,
     clock: Clock,
     undecoded: u64,
-    dropped: u64,
     failures: HashMap<&'static str, u64>,
 }
 
@@ -175,15 +157,18 @@ impl Session {
             loader,
             listing: Some(listing),
             files_were_read: false,
-            executables: Executables::new(),
+            executables: Executables::new(config.bounds.files),
             interpreters: Interpreters::default(),
-            stacks: Stacks::new(seed),
-            codes: Codes::default(),
-            names: Names::default(),
+            stacks: Stacks::new(
+                seed,
+                config.bounds.stacks,
+                config.bounds.stacks + 2 * config.bounds.batch,
+            ),
+            codes: Codes::new(config.bounds.codes),
+            names: Names::new(config.bounds.threads),
             identities: Identities::default(),
-            deferred: DeferredSamples::default(),
-            samples: HashMap::new(),
-            moments: Moments::new(config.times),
+            deferred: DeferredSamples::new(config.bounds.deferred),
+            samples: Samples::new(config.times, config.bounds.batch),
             tallies: Tallies::default(),
             began: 0,
             next_begins: None,
@@ -193,11 +178,10 @@ impl Session {
             symbolizer: Symbolizer::new(config.bounds.symbols.clone()),
             named: Named::new(config.bounds.names),
             clocks: Clocks::new(config.event, config.rate),
-            looked: HashSet::new(),
+            looked: Bounded::of_count(LOOKED),
             bodies_missing: None,
             clock: clock(),
             undecoded: 0,
-            dropped: 0,
             failures: HashMap::new(),
             config,
             loaded,
@@ -224,8 +208,7 @@ impl Session {
             self.take(described)?;
         }
         self.interpreters.scan(&self.executables, &listing.list);
-        self.interpreters
-            .attempt(&mut self.loaded, &mut self.executables)?;
+        self.attempt_interpreters()?;
         give_memory_back();
         Ok(())
     }
@@ -295,20 +278,37 @@ impl Session {
                 .attempt(&self.executables, &mut self.loader, false);
             self.take_unwound(done);
         }
-        self.interpreters
-            .attempt(&mut self.loaded, &mut self.executables)?;
+        self.executables
+            .place_late(&mut self.loaded, &mut self.table)?;
+        self.attempt_interpreters()?;
         if self
             .bodies_missing
             .is_some_and(|since| since.elapsed() > BODY_WAIT)
         {
             self.bodies_missing = None;
-            if self
-                .samples
-                .keys()
-                .any(|key| self.stacks.get(key.stack).is_none())
-            {
+            let missing = |key: &Key| self.stacks.get(key.stack).is_none();
+            if mem::take(&mut self.codes.missing) || self.samples.keys().any(missing) {
                 self.loaded.next_epoch()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether it is time for a batch, since what came fills the room for it.
+    pub fn is_full(&self) -> bool {
+        let samples = self.samples.bytes() + self.tallies.bytes();
+        let stacks = self
+            .stacks
+            .bytes()
+            .saturating_sub(self.config.bounds.stacks);
+        samples + stacks > self.config.bounds.batch
+    }
+
+    fn attempt_interpreters(&mut self) -> Result<(), SessionError> {
+        self.interpreters
+            .attempt(&mut self.loaded, &mut self.executables, &mut self.table)?;
+        for gone in self.executables.take_gone() {
+            self.interpreters.forget(&mut self.loaded, &gone)?;
         }
         Ok(())
     }
@@ -322,7 +322,11 @@ impl Session {
     /// When something is due that no record tells of.
     pub fn due(&self) -> Option<Instant> {
         let file = (!self.loader.is_idle()).then(|| Instant::now() + Duration::from_millis(2));
-        [file, self.interpreters.due()].into_iter().flatten().min()
+        let room = (self.executables.wait_for_room()).then(|| Instant::now() + PUMP);
+        [file, room, self.interpreters.due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Stops sampling and takes what is left.
@@ -333,6 +337,11 @@ impl Session {
             while let Some(described) = self.loader.wait() {
                 self.take(described)?;
             }
+            if self.executables.wait_for_room() {
+                thread::sleep(3 * REST);
+                self.executables
+                    .place_late(&mut self.loaded, &mut self.table)?;
+            }
             if self.deferred.is_empty() {
                 break;
             }
@@ -340,7 +349,7 @@ impl Session {
                 .deferred
                 .attempt(&self.executables, &mut self.loader, false);
             self.take_unwound(done);
-            if self.loader.is_idle() {
+            if self.loader.is_idle() && !self.executables.wait_for_room() {
                 break;
             }
         }
@@ -349,132 +358,6 @@ impl Session {
             .attempt(&self.executables, &mut self.loader, true);
         self.take_unwound(done);
         Ok(())
-    }
-
-    fn drain(&mut self) -> Result<(), SessionError> {
-        let mut records: Vec<Vec<u8>> = Vec::new();
-        loop {
-            let count = self
-                .ring
-                .drain(BATCH, |record| records.push(record.to_vec()));
-            for record in records.drain(..) {
-                self.take_record(&record)?;
-            }
-            if count < BATCH {
-                return Ok(());
-            }
-        }
-    }
-
-    fn take_record(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
-        let record = match decode(bytes) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::debug!(%error, "record not taken");
-                self.undecoded += 1;
-                return Ok(());
-            }
-        };
-        match record {
-            Record::Sample(sample) => self.take_sample(&sample),
-            Record::Stack(head, frames) => {
-                if let Some(body) = self.stacks.add(&head, frames) {
-                    let jit = |frame: &agent_common::stack::NativeFrame| {
-                        frame.executable == EXECUTABLE_ANONYMOUS
-                    };
-                    if body.native.iter().any(jit) {
-                        self.names.open_perf_map(&head.process);
-                    }
-                }
-            }
-            Record::Code(code) => self.codes.add(&code),
-            Record::Lines(head, bytes) => self.codes.add_lines(&head, bytes),
-            Record::Thread(thread) => {
-                self.names.add(&thread);
-                if self.config.executables {
-                    self.names.read_executable(&thread.process);
-                    self.identities.see(&thread.process);
-                }
-            }
-            Record::Executable(announced) => {
-                self.take_announcement(&announced)?;
-            }
-            Record::DeferredKernel(head, frames) => self.deferred.add_kernel(head.stack, frames),
-            Record::Deferred(record, stack) => {
-                let mut given_up = Vec::new();
-                let (executables, loader) = (&self.executables, &mut self.loader);
-                self.deferred
-                    .add(record, stack, executables, loader, &mut given_up);
-                self.take_unwound(given_up);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_sample(&mut self, sample: &Sample) {
-        if self.next_begins.is_some_and(|next| sample.time >= next) {
-            self.later.push(*sample);
-            return;
-        }
-        let weight = u64::from(sample.weight);
-        self.tallies.add(sample, weight);
-        let key = Key {
-            stack: sample.stack,
-            context: sample.context,
-            process: sample.process,
-            thread: sample.thread,
-            cpu: sample.cpu,
-            event: sample.event,
-        };
-        if self.samples.len() >= SAMPLES && !self.samples.contains_key(&key) {
-            self.dropped += weight;
-            return;
-        }
-        let shape = &sample.shape;
-        if shape.kernel == 0 && shape.native == 0 && shape.python == 0 {
-            // Nothing to send: such a stack has no body of its own.
-            let body = stacks::Body {
-                shape: *shape,
-                ..stacks::Body::default()
-            };
-            self.stacks.insert(body, &sample.process);
-        }
-        let count = self.samples.entry(key).or_insert(Count {
-            weight: 0,
-            value: 0,
-            first: sample.time,
-            waited: 0,
-        });
-        count.first = count.first.min(sample.time);
-        count.weight += weight;
-        count.value += sample.value * weight;
-        let measured = Measurement {
-            time: sample.time,
-            value: sample.value,
-            weight: sample.weight,
-        };
-        self.moments.add(key, measured);
-        if self.bodies_missing.is_none() && self.stacks.get(sample.stack).is_none() {
-            self.bodies_missing = Some(Instant::now());
-        }
-        let end = NativeEnd::from_u8(sample.shape.native_end).unwrap_or(NativeEnd::None);
-        let broken = !end.is_whole() && sample.shape.python_walked == 0;
-        if broken && self.looked.len() < SAMPLES && self.looked.insert(sample.process) {
-            let result =
-                self.interpreters
-                    .look(&mut self.loaded, &self.executables, &sample.process);
-            if let Err(error) = result {
-                tracing::debug!(%error, "no interpreter noted");
-            }
-        }
-    }
-
-    fn take_unwound(&mut self, done: Vec<Unwound>) {
-        for Unwound { mut sample, body } in done {
-            sample.shape = body.shape;
-            sample.stack = self.stacks.insert(body, &sample.process);
-            self.take_sample(&sample);
-        }
     }
 }
 

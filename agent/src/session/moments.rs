@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Key;
+use super::samples::Key;
 use crate::profile::Measurement;
 
 /// Most moments that are kept: half an hour of a thousand samples a second on two CPUs.
@@ -39,6 +39,10 @@ impl Moments {
         }
         self.count += 1;
         self.of.entry(key).or_default().push(measured);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.count * size_of::<Measurement>() + self.of.capacity() * size_of::<(Key, Vec<()>)>()
     }
 
     pub fn are_kept(&self) -> bool {

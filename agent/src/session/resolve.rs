@@ -11,7 +11,6 @@ use agent_common::stack::{NativeFrame, PythonEntry};
 
 use super::codes::{CodeKey, Codes};
 use super::executables::Executables;
-use super::interpreters::Interpreters;
 use super::named::{Code, Named};
 use super::names::Names;
 use super::stacks::{Body, Stacks};
@@ -37,7 +36,6 @@ pub struct View {
 pub struct Resolver<'a> {
     pub executables: &'a Executables,
     pub codes: &'a mut Codes,
-    pub interpreters: &'a Interpreters,
     pub names: &'a Names,
     pub symbolizer: &'a mut Symbolizer,
     pub named: &'a mut Named,
@@ -54,7 +52,6 @@ impl<'a> Resolver<'a> {
     pub fn new(
         executables: &'a Executables,
         codes: &'a mut Codes,
-        interpreters: &'a Interpreters,
         names: &'a Names,
         symbolizer: &'a mut Symbolizer,
         named: &'a mut Named,
@@ -63,7 +60,6 @@ impl<'a> Resolver<'a> {
         Self {
             executables,
             codes,
-            interpreters,
             names,
             symbolizer,
             named,
@@ -76,8 +72,13 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Names all native frames of the stacks, file by file.
-    pub fn prepare(&mut self, profile: &mut Profile, stacks: &Stacks, wanted: &HashSet<u64>) {
+    /// Names all native frames of the stacks, file by file; the ids of the files.
+    pub fn prepare(
+        &mut self,
+        profile: &mut Profile,
+        stacks: &Stacks,
+        wanted: &HashSet<u64>,
+    ) -> Vec<u32> {
         let mut places: HashMap<u32, BTreeSet<u64>> = HashMap::new();
         for id in wanted {
             let Some(body) = stacks.get(*id) else {
@@ -92,9 +93,11 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
+        let ids = places.keys().copied().collect();
         for (id, offsets) in places {
             self.name_file(profile, id, offsets);
         }
+        ids
     }
 
     fn name_file(&mut self, profile: &mut Profile, id: u32, offsets: BTreeSet<u64>) {
@@ -380,9 +383,8 @@ impl<'a> Resolver<'a> {
             let function = unknown_function(profile);
             return profile.frame(python(Some(function), None));
         };
-        let line = self
-            .interpreters
-            .version(code.python)
+        let line = code
+            .version
             .and_then(|version| code.line(version, entry.instruction));
         let name = profile.string(&code.name);
         let function = Function {

@@ -67,6 +67,10 @@ impl Snapshot {
         Some(Self(parts))
     }
 
+    pub fn mappings(&self) -> usize {
+        self.0.len()
+    }
+
     /// Its files.
     pub fn files(&self) -> impl Iterator<Item = Listed<'_>> {
         self.0
@@ -141,7 +145,7 @@ impl Space for Mapped<'_> {
             None if self
                 .executables
                 .get(id)
-                .is_some_and(|known| known.range.cells == 0) =>
+                .is_some_and(|known| known.placed.range.cells == 0) =>
             {
                 None
             }

@@ -7,6 +7,9 @@ use super::stacks::{Body, Stacks};
 
 const SEED: u64 = 0x0123_4567_89AB_CDEF;
 
+/// Bytes of bodies that a recording with an end keeps.
+const ALL: usize = usize::MAX / 4;
+
 const PROCESS: ProcessId = ProcessId {
     pid: 4321,
     exec: 3,
@@ -55,7 +58,7 @@ use sent::{Sent, body, damaged, shared};
 fn a_body_is_complete_with_all_its_sections_in_any_order() {
     let sent = Sent::new(body());
     for order in ORDERS {
-        let mut stacks = Stacks::new(SEED);
+        let mut stacks = Stacks::new(SEED, ALL, ALL);
         for (turn, number) in order.into_iter().enumerate() {
             let (head, frames) = sent.section(number);
             let taken = stacks.add(&head, frames).cloned();
@@ -72,7 +75,7 @@ fn a_body_is_complete_with_all_its_sections_in_any_order() {
 fn a_body_that_lacks_a_section_is_not_complete() {
     let sent = Sent::new(body());
     for lost in 0..3 {
-        let mut stacks = Stacks::new(SEED);
+        let mut stacks = Stacks::new(SEED, ALL, ALL);
         for number in [0, 1, 2, 0, 1, 2]
             .into_iter()
             .filter(|&number| number != lost)
@@ -97,7 +100,7 @@ fn a_body_that_lacks_a_section_is_not_complete() {
 #[test]
 fn a_body_of_one_section_is_complete_with_it() {
     let sent = Sent::new(shared());
-    let mut stacks = Stacks::new(SEED);
+    let mut stacks = Stacks::new(SEED, ALL, ALL);
     assert!(sent.to(&mut stacks));
     assert_eq!(stacks.get(sent.id), Some(&sent.body));
 }
@@ -105,7 +108,7 @@ fn a_body_of_one_section_is_complete_with_it() {
 #[test]
 fn sections_of_several_bodies_may_be_mixed() {
     let (one, other) = (Sent::new(body()), Sent::new(shared()));
-    let mut stacks = Stacks::new(SEED);
+    let mut stacks = Stacks::new(SEED, ALL, ALL);
     let (head, frames) = one.section(0);
     assert!(stacks.add(&head, frames).is_none());
     assert!(other.to(&mut stacks));
@@ -118,7 +121,7 @@ fn sections_of_several_bodies_may_be_mixed() {
 #[test]
 fn a_body_that_does_not_match_its_id_is_counted_and_not_kept() {
     for (name, damaged) in damaged() {
-        let mut stacks = Stacks::new(SEED);
+        let mut stacks = Stacks::new(SEED, ALL, ALL);
         assert!(!damaged.to(&mut stacks), "{name}");
         assert_eq!(stacks.mismatched, 1, "{name}");
         assert!(stacks.get(damaged.id).is_none(), "{name}");
@@ -142,7 +145,7 @@ fn a_body_with_another_count_is_not_kept() {
     for (name, shape) in changes {
         let mut damaged = sent.clone();
         damaged.body.shape = shape;
-        let mut stacks = Stacks::new(SEED);
+        let mut stacks = Stacks::new(SEED, ALL, ALL);
         assert!(!damaged.to(&mut stacks), "{name}");
         assert!(stacks.get(sent.id).is_none(), "{name}");
         assert!(sent.to(&mut stacks), "{name}");
@@ -152,7 +155,7 @@ fn a_body_with_another_count_is_not_kept() {
 
 #[test]
 fn a_body_of_another_run_is_not_kept() {
-    let mut stacks = Stacks::new(SEED ^ 1);
+    let mut stacks = Stacks::new(SEED ^ 1, ALL, ALL);
     let sent = Sent::new(body());
     assert!(!sent.to(&mut stacks));
     assert!(stacks.get(sent.id).is_none());
@@ -167,7 +170,7 @@ fn a_stack_without_python_belongs_to_no_process() {
         exec: 0,
         start: 5,
     };
-    let mut stacks = Stacks::new(SEED);
+    let mut stacks = Stacks::new(SEED, ALL, ALL);
     assert!(
         Sent {
             process: other,
@@ -182,7 +185,7 @@ fn a_stack_without_python_belongs_to_no_process() {
 #[test]
 fn a_body_sent_again_is_not_doubled() {
     let sent = Sent::new(body());
-    let mut stacks = Stacks::new(SEED);
+    let mut stacks = Stacks::new(SEED, ALL, ALL);
     assert!(sent.to(&mut stacks));
     for _ in 0..3 {
         assert!(!sent.to(&mut stacks), "told of once only");
@@ -203,7 +206,7 @@ fn sections_sent_again_take_the_place_of_the_first() {
     for order in ORDERS {
         for come in 1..=2 {
             let sent = Sent::new(body());
-            let mut stacks = Stacks::new(SEED);
+            let mut stacks = Stacks::new(SEED, ALL, ALL);
             for &number in order[..come].iter().chain(&order[..come]) {
                 let (head, frames) = sent.section(number);
                 assert!(
@@ -229,7 +232,7 @@ fn sections_sent_again_take_the_place_of_the_first() {
 fn a_stack_that_the_agent_unwound_is_the_one_that_the_kernel_side_sends() {
     for body in [body(), shared(), Body::default()] {
         let sent = Sent::new(body);
-        let mut stacks = Stacks::new(SEED);
+        let mut stacks = Stacks::new(SEED, ALL, ALL);
         assert_eq!(stacks.insert(sent.body.clone(), &PROCESS), sent.id);
         assert_eq!(stacks.get(sent.id), Some(&sent.body));
         assert!(!sent.to(&mut stacks));
@@ -261,7 +264,7 @@ fn no_more_bodies_are_kept_than_there_is_room_for() {
             ..Body::default()
         })
     };
-    let mut stacks = Stacks::new(SEED);
+    let mut stacks = Stacks::new(SEED, ALL, ALL);
     let mut add = |number: u64| {
         let (head, frames) = numbered(number).section(1);
         let complete = stacks.add(&head, frames).is_some();
@@ -280,4 +283,93 @@ fn no_more_bodies_are_kept_than_there_is_room_for() {
     assert_eq!(stacks.get(last.id), Some(&last.body));
     assert!(stacks.get(numbered(ROOM + 2).id).is_none());
     assert_eq!(stacks.mismatched, 0);
+}
+
+/// A body of one frame, at `number`.
+fn small(number: u64) -> Sent {
+    let native = vec![NativeFrame {
+        offset: number,
+        executable: 2,
+        flags: 0,
+    }];
+    let shape = StackShape {
+        native: 1,
+        ..StackShape::default()
+    };
+    Sent::new(Body {
+        shape,
+        native,
+        ..Body::default()
+    })
+}
+
+#[test]
+fn bodies_that_were_not_sampled_for_the_longest_time_leave_first_and_between_batches() {
+    let sent: Vec<Sent> = (0..1000).map(small).collect();
+    let mut stacks = Stacks::new(SEED, 64 << 10, ALL);
+    for body in &sent {
+        assert!(body.to(&mut stacks));
+    }
+    // As long as the batch is not made, all are there.
+    assert!(sent.iter().all(|body| stacks.sampled(body.id)));
+    for body in &sent[..10] {
+        assert!(stacks.sampled(body.id));
+    }
+    let gone = stacks.next_batch();
+    assert!(stacks.bytes() <= 64 << 10);
+    assert_eq!(gone.len() + stacks.len(), sent.len());
+    assert_eq!(stacks.take_evicted(), gone.len() as u64);
+    // Those that were sampled last are there, the others from the first of them on are not.
+    assert!(sent[..10].iter().all(|body| stacks.get(body.id).is_some()));
+    let (first, kept) = sent[10..].split_at(gone.len());
+    assert!(first.iter().all(|body| gone.contains(&body.id)));
+    assert!(first.iter().all(|body| stacks.get(body.id).is_none()));
+    assert!(kept.iter().all(|body| stacks.get(body.id).is_some()));
+}
+
+/// Its samples say so, and the body that then comes is taken like a new one.
+#[test]
+fn a_body_that_was_given_up_is_taken_again() {
+    let mut stacks = Stacks::new(SEED, 0, ALL);
+    let (one, other) = (small(1), small(2));
+    assert!(one.to(&mut stacks) && other.to(&mut stacks));
+    assert_eq!(stacks.next_batch(), [one.id]);
+    assert!(!stacks.sampled(one.id));
+    assert!(stacks.sampled(other.id));
+    assert!(one.to(&mut stacks));
+    assert!(stacks.sampled(one.id));
+    assert_eq!(stacks.get(one.id), Some(&one.body));
+    assert_eq!((stacks.mismatched, stacks.dropped), (0, 0));
+}
+
+/// Its other sections may be lost; asked for, all of them come.
+#[test]
+fn a_part_of_a_body_leaves_after_two_batches() {
+    let sent = Sent::new(body());
+    let mut stacks = Stacks::new(SEED, ALL, ALL);
+    let (head, frames) = sent.section(0);
+    stacks.add(&head, frames);
+    assert_eq!(stacks.next_batch(), [0; 0]);
+    assert_eq!(stacks.next_batch(), [sent.id]);
+    assert_eq!(stacks.len(), 0);
+    assert!(sent.to(&mut stacks));
+}
+
+/// The batch that can hold no more says so, and what comes is counted.
+#[test]
+fn a_batch_holds_no_more_than_it_may() {
+    let mut stacks = Stacks::new(SEED, 4 << 10, 16 << 10);
+    let mut number = 0;
+    while !stacks.is_full() {
+        number += 1;
+        assert!(small(number).to(&mut stacks));
+    }
+    assert!(stacks.bytes() < 17 << 10);
+    for more in 1..=5 {
+        assert!(!small(number + more).to(&mut stacks));
+        assert_eq!(stacks.dropped, more);
+    }
+    stacks.next_batch();
+    assert!(!stacks.is_full());
+    assert!(small(number + 1).to(&mut stacks));
 }

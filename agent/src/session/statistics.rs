@@ -68,6 +68,14 @@ pub struct ProcessTally {
     pub tally: Tally,
 }
 
+/// How full a table is.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Occupancy {
+    pub count: u64,
+    /// 0: its bytes are what is bounded.
+    pub most: u64,
+}
+
 /// All of a batch, as `--stats-json` writes it of a recording, which is one.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Statistics {
@@ -101,6 +109,8 @@ pub struct Statistics {
     pub files: BTreeMap<String, u64>,
     /// Memory in use, by what it is used for, in bytes.
     pub held: BTreeMap<String, u64>,
+    /// Entries of tables that have a number of them.
+    pub tables: BTreeMap<String, Occupancy>,
     /// What was not used for the longest time and left full tables.
     pub evicted: BTreeMap<String, u64>,
     pub processes: Vec<ProcessTally>,
@@ -128,12 +138,16 @@ impl Statistics {
         self.interpreters.clone_from(&next.interpreters);
         add_up(&mut self.files, &next.files);
         self.held.clone_from(&next.held);
+        self.tables.clone_from(&next.tables);
         add_up(&mut self.evicted, &next.evicted);
     }
 }
 
 /// Most processes that are counted apart: of many that live for a moment each.
 const PROCESSES: usize = 1 << 17;
+
+/// Bytes of the causes in a process's tally, as they usually are.
+const CAUSES: usize = 200;
 
 /// Tallies by process while samples come.
 #[derive(Default)]
@@ -165,6 +179,11 @@ impl Tallies {
 
     pub fn get(&self, process: &ProcessId) -> Counted {
         self.processes.get(process).cloned().unwrap_or_default()
+    }
+
+    /// Estimate of the memory in use.
+    pub fn bytes(&self) -> usize {
+        self.processes.len() * (size_of::<(ProcessId, Counted)>() + CAUSES)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Tally> {

@@ -52,8 +52,8 @@ fn code(key: CodeKey, name: &str, first_line: i32) -> record::Code {
 
 #[test]
 fn a_code_object_is_not_found_by_one_that_differs() {
-    let mut codes = Codes::default();
-    codes.add(&code(KEY, "first", 10));
+    let mut codes = Codes::new(1 << 20);
+    codes.add(&code(KEY, "first", 10), None);
     for (name, other) in other_codes() {
         assert_ne!(other, KEY, "{name}");
         assert!(codes.get_mut(&other).is_none(), "{name}");
@@ -67,10 +67,10 @@ fn a_code_object_is_not_found_by_one_that_differs() {
 /// Freed memory is used again: the same address with another signature is another code object.
 #[test]
 fn code_objects_keep_their_names_apart() {
-    let mut codes = Codes::default();
-    codes.add(&code(KEY, "first", 10));
+    let mut codes = Codes::new(1 << 20);
+    codes.add(&code(KEY, "first", 10), None);
     for (_, other) in other_codes() {
-        codes.add(&code(other, "second", 20));
+        codes.add(&code(other, "second", 20), None);
     }
     let first = codes.get_mut(&KEY).expect("the first one");
     assert_eq!((first.name.as_str(), first.first_line), ("first", 10));
@@ -99,8 +99,8 @@ fn a_line_table_that_did_not_travel_whole_gives_no_line() {
         stored: LINES.len() as u32,
         padding: 0,
     };
-    let mut codes = Codes::default();
-    codes.add(&code(KEY, "first", 10));
+    let mut codes = Codes::new(1 << 20);
+    codes.add(&code(KEY, "first", 10), None);
     let version = Version::from_hex(0x030b_07f0);
     let line = |codes: &mut Codes| codes.get_mut(&KEY).and_then(|code| code.line(version, 2));
     assert_eq!(line(&mut codes), None, "no table");
@@ -108,4 +108,38 @@ fn a_line_table_that_did_not_travel_whole_gives_no_line() {
     assert_eq!(line(&mut codes), Some(10));
     codes.add_lines(&lines(9000), &LINES);
     assert_eq!(line(&mut codes), None, "a part of it");
+}
+
+#[test]
+fn code_objects_that_were_not_sampled_for_the_longest_time_leave_first() {
+    let numbered = |number: u64| CodeKey {
+        code: number,
+        ..KEY
+    };
+    let mut codes = Codes::new(64 << 10);
+    for number in 0..5000 {
+        codes.add(&code(numbered(number), "name", 1), None);
+        // In each sample.
+        assert!(codes.get_mut(&numbered(0)).is_some(), "{number}");
+        assert!(codes.bytes() <= 64 << 10);
+    }
+    assert!(codes.take_evicted() > 0);
+    assert!(codes.get_mut(&numbered(4999)).is_some());
+    assert!(codes.get_mut(&numbered(1)).is_none());
+}
+
+/// One that is not there is asked for once; if it does not come, nobody could read it.
+#[test]
+fn a_code_object_is_waited_for_once() {
+    let mut codes = Codes::new(1 << 20);
+    assert!(!codes.is_settled(&KEY));
+    assert!(codes.is_settled(&KEY));
+    // One that was given up is asked for like a new one.
+    codes.add(&code(KEY, "name", 1), None);
+    assert!(codes.is_settled(&KEY));
+    let mut small = Codes::new(0);
+    assert!(!small.is_settled(&KEY));
+    small.add(&code(KEY, "name", 1), None);
+    small.add(&code(CodeKey { code: 1, ..KEY }, "other", 1), None);
+    assert!(!small.is_settled(&KEY));
 }
