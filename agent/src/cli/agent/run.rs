@@ -74,7 +74,7 @@ fn sampling(rate: u64) -> Config {
         native_depth: 512,
         python_depth: 1024,
         ring_bytes: 1 << 22,
-        table_mib: 64,
+        table_mib: 28,
         times: true,
         executables: true,
         bounds: Bounds::always_on(),
@@ -169,7 +169,7 @@ impl Agent {
             }
             logs::tick();
         }
-        if *batch <= now {
+        if *batch <= now || session.is_full() {
             // A machine that slept has one batch to make, not one for each interval.
             *batch = (*batch + self.loaded.config.interval).max(now + TICK);
             let began = Instant::now();
