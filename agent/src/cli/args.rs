@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::agent::args::AgentArgs;
+use super::report::args::ReportArgs;
 
 /// Shows where the CPU goes: kernel, native code and Python in one stack, without preparing the
 /// target.
@@ -49,7 +50,7 @@ Each writes flame.svg, to be opened in a browser.";
 pub enum Command {
     /// Record stacks and write a flame graph.
     Record(RecordArgs),
-    /// Turn a recorded file into another kind of file.
+    /// Show what the agent kept or files hold: tables, pictures, differences.
     Report(ReportArgs),
     /// Record always: keep what was seen for a while, and ship it where it is told to.
     Agent(AgentArgs),
@@ -188,39 +189,6 @@ pub struct RecordArgs {
     /// Command to start and sample.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
-}
-
-const REPORT_EXAMPLES: &str = "\
-Examples:
-  A flame graph of what was recorded, by source line:
-      strata report profile.otlp --lines -o lines.svg
-  Several recordings in one picture, with a tower for each thread:
-      strata report monday.pb.gz tuesday.pb.gz --threads -o both.svg
-  Folded stacks of any origin, for Firefox:
-      strata report stacks.folded -o stacks.firefox.json";
-
-/// What `strata report` takes.
-#[derive(Clone, Debug, Default, ClapArgs)]
-#[command(after_help = REPORT_EXAMPLES)]
-pub struct ReportArgs {
-    /// OTLP profiles (.otlp), pprof (.pb.gz, .pprof) or folded stacks (.folded, .txt); - is stdin.
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Output format, if there is one output [default: by its extension; folded for stdout].
-    #[arg(short, long, value_enum)]
-    pub format: Option<FormatArg>,
-    /// Output file; - is stdout. May be given several times.
-    #[arg(short, long = "output", value_name = "FILE", required = true)]
-    pub outputs: Vec<PathBuf>,
-    /// One box for each line, not for each function.
-    #[arg(long)]
-    pub lines: bool,
-    /// One tower for each thread, not for each process.
-    #[arg(long)]
-    pub threads: bool,
-    /// Leave out functions that the compiler put into others.
-    #[arg(long)]
-    pub no_inlines: bool,
 }
 
 const DOCTOR_EXAMPLES: &str = "\

@@ -39,7 +39,7 @@ pub fn run(args: &DoctorArgs, verbose: bool) -> Result<ExitCode> {
 
 /// Colours are for terminals that have them, and for people who did not refuse them
 /// (<https://no-color.org>).
-fn colourful() -> bool {
+pub fn colourful() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     io::stdout().is_terminal() && !set("NO_COLOR") && !dumb

@@ -27,6 +27,7 @@ use agent::config::ConfigError;
 pub use args::{Args, Command};
 use command::CommandError;
 use output::OutputError;
+use report::ReportError;
 use settings::SettingsError;
 
 use crate::bpf::limits::LimitError;
@@ -45,7 +46,7 @@ pub fn main() -> ExitCode {
     log(&args);
     end(match args.command {
         Command::Record(args) => record::run(args),
-        Command::Report(args) => report::run(&args),
+        Command::Report(args) => report::run(args),
         Command::Agent(agent) => agent::run(&agent, args.verbose),
         Command::Completions { shell } => manual::complete(shell),
         Command::Man { folder } => manual::pages(&folder),
@@ -112,6 +113,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     let typed = rate
         || error.is::<SettingsError>()
         || error.is::<OutputError>()
-        || error.is::<ConfigError>();
+        || error.is::<ConfigError>()
+        || error.is::<ReportError>();
     ExitCode::from(if typed { 2 } else { 1 })
 }

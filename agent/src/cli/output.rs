@@ -86,7 +86,7 @@ impl FormatArg {
     }
 
     /// Its name on the command line.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Flamegraph => "flamegraph",
             Self::Folded => "folded",

@@ -222,7 +222,7 @@ fn named(profile: &Profile, frame: &Frame) -> String {
 }
 
 /// Where a file is and what opens it.
-fn written(path: &Path, format: FormatArg) -> String {
+pub fn written(path: &Path, format: FormatArg) -> String {
     let shown = path.display();
     format!("{shown}: {}", format.opened_by(&shown.to_string()))
 }

@@ -42,6 +42,23 @@ pub fn flamegraph(
         let text = format!("{}{}", label.text, group.annotation);
         colours.insert(text, group.colour_of(&label.text));
     }
+    let svg = draw(&stacks, colours, caption)?;
+    let groups = GROUPS.into_iter().filter(|group| {
+        stacks
+            .labels()
+            .iter()
+            .any(|label| Group::of(label) == *group)
+    });
+    let swatches = groups.map(|group| (group.name, group.colour()));
+    Ok(insert_legend(svg, &legend(swatches, &caption.details)))
+}
+
+/// The boxes, without a legend.
+pub(super) fn draw(
+    stacks: &Stacks,
+    mut colours: color::PaletteMap,
+    caption: &Caption,
+) -> Result<Vec<u8>, FormatError> {
     // Inferno sorts lines, not stacks: `f;a`, `f(int);b` and `f;c` would become two boxes `f`. As
     // a "flame chart" it takes the order in which the stacks come, the last one first.
     let lines: Vec<String> = stacks
@@ -78,32 +95,23 @@ pub fn flamegraph(
     let mut svg = Cursor::new(Vec::new());
     flamegraph::from_lines(&mut drawing, lines.iter().map(String::as_str), &mut svg)
         .map_err(FormatError::Draw)?;
-
-    let groups = GROUPS.into_iter().filter(|group| {
-        stacks
-            .labels()
-            .iter()
-            .any(|label| Group::of(label) == *group)
-    });
-    Ok(insert_legend(
-        svg.into_inner(),
-        &legend(groups, &caption.details),
-    ))
+    Ok(svg.into_inner())
 }
 
 /// A line with the colours that occur and what they mean, and the details behind it.
-fn legend(groups: impl Iterator<Item = Group>, details: &str) -> String {
+pub(super) fn legend<'a>(
+    swatches: impl Iterator<Item = (&'a str, color::Color)>,
+    details: &str,
+) -> String {
     let baseline = FONT_SIZE * 4;
     let mut legend = format!(r#"{STYLE}<g id="legend">"#);
     let mut x = 10.0;
-    for group in groups {
-        let colour = group.colour();
+    for (name, colour) in swatches {
         let (r, g, b) = (colour.r, colour.g, colour.b);
         let top = baseline - 10;
         legend.push_str(&format!(
             r#"<rect x="{x:.0}" y="{top}" width="12" height="12" rx="2" fill="rgb({r},{g},{b})"/>"#
         ));
-        let name = group.name;
         x += 17.0;
         legend.push_str(&format!(r#"<text x="{x:.0}" y="{baseline}">{name}</text>"#));
         x += (name.len() as f64 + 2.0) * CHARACTER;
@@ -122,7 +130,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Puts the legend in front of the boxes.
-fn insert_legend(svg: Vec<u8>, legend: &str) -> Vec<u8> {
+pub(super) fn insert_legend(svg: Vec<u8>, legend: &str) -> Vec<u8> {
     let frames = br#"<svg id="frames""#;
     let Some(position) = svg
         .windows(frames.len())

@@ -23,7 +23,7 @@ pub fn folded(profile: &Profile, options: &Options) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn annotation(label: &Label) -> &'static str {
+pub(super) fn annotation(label: &Label) -> &'static str {
     match label.kind {
         LabelKind::Frame(FrameKind::Kernel) => "_[k]",
         LabelKind::Frame(FrameKind::Jit) => "_[j]",

@@ -34,13 +34,15 @@ impl Label {
         Self { text, kind }
     }
 
-    pub fn process(profile: &Profile, process: &Process) -> Self {
-        let text = numbered(&profile[process.name], process.id.pid);
+    pub fn process(profile: &Profile, process: &Process, with_pid: bool) -> Self {
+        let pid = if with_pid { process.id.pid } else { 0 };
+        let text = numbered(&profile[process.name], pid);
         Self::new(&text, LabelKind::Process)
     }
 
-    pub fn thread(profile: &Profile, thread: &Thread) -> Self {
-        let text = numbered(&profile[thread.name], thread.tid);
+    pub fn thread(profile: &Profile, thread: &Thread, with_tid: bool) -> Self {
+        let tid = if with_tid { thread.tid } else { 0 };
+        let text = numbered(&profile[thread.name], tid);
         Self::new(&text, LabelKind::Thread)
     }
 

@@ -5,9 +5,12 @@
 //! and nothing else.
 
 mod caption;
+mod changes;
+mod difference;
 mod firefox;
 mod flamegraph;
 mod folded;
+mod functions;
 mod label;
 mod numbered;
 pub mod otlp;
@@ -17,8 +20,11 @@ mod pprof;
 pub mod read;
 mod speedscope;
 mod stacks;
+mod top;
 
 pub use caption::{Caption, grouped};
+pub use changes::{changes, changes_json};
+pub use difference::{flamegraph_difference, folded_difference};
 pub use firefox::firefox;
 pub use flamegraph::flamegraph;
 pub use folded::folded;
@@ -26,6 +32,7 @@ pub use label::plain;
 pub use otlp::otlp;
 pub use pprof::pprof;
 pub use speedscope::speedscope;
+pub use top::{Layout, top, top_json};
 
 /// What a stack shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -99,6 +99,20 @@ impl Group {
 /// The background of the root box that stands for all samples.
 pub const ALL: Color = Color::new(226, 228, 232);
 
+/// A change of this share (two points) is the strongest colour where no change is larger: less is
+/// mostly chance.
+pub const CHANGE_MOST: f64 = 0.02;
+
+/// The colour of a change from -1 (blue) over none (grey) to 1 (red).
+pub fn change(part: f64) -> Color {
+    let strength = part.abs().min(1.0);
+    if strength < 0.005 {
+        return hsl(220.0, 6.0, 92.0);
+    }
+    let hue = if part > 0.0 { 6.0 } else { 212.0 };
+    hsl(hue, 60.0 + 30.0 * strength, 92.0 - 24.0 * strength)
+}
+
 /// FNV-1a, folded.
 fn hash(name: &str) -> u64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -143,6 +157,12 @@ mod tests {
                     + 0.0722 * linear(colour.b);
                 assert!((light + 0.05) / 0.05 > 7.0, "{} {colour:?}", group.name);
             }
+        }
+        for part in -100..=100 {
+            let colour = change(f64::from(part) / 100.0);
+            let light =
+                0.2126 * linear(colour.r) + 0.7152 * linear(colour.g) + 0.0722 * linear(colour.b);
+            assert!((light + 0.05) / 0.05 > 7.0, "{part} {colour:?}");
         }
     }
 

@@ -179,8 +179,8 @@ fn towers<'a>(
     }
     found.retain(|_, pieces| !pieces.is_empty());
     let towers = found.into_iter().map(|((process, thread), pieces)| {
-        let mut labels = vec![Label::process(profile, &profile[process])];
-        labels.extend(thread.map(|thread| Label::thread(profile, &profile[thread])));
+        let mut labels = vec![Label::process(profile, &profile[process], true)];
+        labels.extend(thread.map(|thread| Label::thread(profile, &profile[thread], true)));
         let weights = pieces.iter().map(&weight);
         Tower {
             total: weights.fold(0, u64::saturating_add),

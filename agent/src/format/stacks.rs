@@ -17,7 +17,19 @@ pub struct Stacks {
 
 impl Stacks {
     pub fn new(profile: &Profile, options: &Options) -> Self {
-        let mut texts = Texts::default();
+        Self::with(Texts::default(), profile, options)
+    }
+
+    /// Processes and threads by their names alone: those of two recordings are compared.
+    pub fn by_name(profile: &Profile, options: &Options) -> Self {
+        let texts = Texts {
+            unnumbered: true,
+            ..Texts::default()
+        };
+        Self::with(texts, profile, options)
+    }
+
+    fn with(mut texts: Texts, profile: &Profile, options: &Options) -> Self {
         let mut sums = HashMap::<Vec<u32>, u64>::new();
         for (key, totals) in profile.samples() {
             let mut stack = vec![texts.process(profile, key.process)];
@@ -60,6 +72,8 @@ impl Stacks {
 /// Labels in the order in which they came, each made once.
 #[derive(Default)]
 struct Texts {
+    /// Pids and thread ids are left out.
+    unnumbered: bool,
     numbers: HashMap<Label, u32>,
     frames: HashMap<FrameId, u32>,
     processes: HashMap<ProcessIndex, u32>,
@@ -76,7 +90,8 @@ impl Texts {
         if let Some(number) = self.processes.get(&process) {
             return *number;
         }
-        let number = self.number(Label::process(profile, &profile[process]));
+        let label = Label::process(profile, &profile[process], !self.unnumbered);
+        let number = self.number(label);
         self.processes.insert(process, number);
         number
     }
@@ -85,7 +100,8 @@ impl Texts {
         if let Some(number) = self.threads.get(&thread) {
             return *number;
         }
-        let number = self.number(Label::thread(profile, &profile[thread]));
+        let label = Label::thread(profile, &profile[thread], !self.unnumbered);
+        let number = self.number(label);
         self.threads.insert(thread, number);
         number
     }

@@ -9,6 +9,7 @@
 
 mod frame;
 mod index;
+mod merge;
 mod origin;
 mod sample;
 mod table;
@@ -26,6 +27,7 @@ pub use index::{
     ContextId, EventId, ExecutableId, FrameId, FunctionId, Index, ProcessIndex, StackId, StringId,
     ThreadIndex,
 };
+pub use merge::{Copy, Merged};
 pub use origin::{Attribute, Context, Event, Link, Period, Process, Thread, Value, ValueType};
 pub use sample::{Measurement, Moment, SampleKey, Totals, UNKNOWN_CPU};
 pub use table::Table;
@@ -167,6 +169,12 @@ impl Profile {
 
     pub fn process_mut(&mut self, process: ProcessIndex) -> &mut Process {
         &mut self.processes[process.position()]
+    }
+
+    /// Says what a process belongs to.
+    pub fn describe(&mut self, process: ProcessIndex, attributes: Vec<Attribute>) {
+        self.pointed_at += size_of_val(&*attributes);
+        self.processes[process.position()].attributes = attributes;
     }
 
     /// The thread with this id in a process, nameless at first.

@@ -28,8 +28,8 @@ use writer::Writer;
 /// Attributes of the semantic conventions (1.44).
 pub(super) const PID: &str = "process.pid";
 pub(super) const TITLE: &str = "process.title";
-const EXECUTABLE_NAME: &str = "process.executable.name";
-const SERVICE_NAME: &str = "service.name";
+pub(super) const EXECUTABLE_NAME: &str = "process.executable.name";
+pub(super) const SERVICE_NAME: &str = "service.name";
 pub(super) const EXECUTABLE_PATH: &str = "process.executable.path";
 pub(super) const THREAD_ID: &str = "thread.id";
 pub(super) const THREAD_NAME: &str = "thread.name";

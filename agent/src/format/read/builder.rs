@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use agent_common::process::ProcessId;
 
 use crate::profile::{
-    Event, EventId, Executable, ExecutableId, Frame, FrameId, FrameKind, Function, FunctionId,
-    Measurement, Period, ProcessIndex, Profile, SampleKey, StackId, ThreadIndex, ValueType,
+    Attribute, Event, EventId, Executable, ExecutableId, Frame, FrameId, FrameKind, Function,
+    FunctionId, Measurement, Period, ProcessIndex, Profile, SampleKey, StackId, ThreadIndex, Value,
+    ValueType,
 };
 
 use super::ReadError;
@@ -18,16 +19,22 @@ pub const DEPTH: usize = 1 << 16;
 const EVENTS: usize = 64;
 /// Most bytes of all files' profile. Each entry of each of its tables takes more than 32, so that
 /// no table comes near 2^32 entries.
-const MOST_BYTES: usize = 2 << 30;
+pub const MOST_BYTES: usize = 2 << 30;
 /// Most sample times, as many as a recording keeps: formats that have them say each by itself.
-const TIMES: usize = 1 << 22;
+pub const TIMES: usize = 1 << 22;
 
 pub use super::super::pprof::tables::{ANONYMOUS, PYTHON};
 
 pub struct Builder<'a> {
     pub profile: &'a mut Profile,
-    processes: HashMap<(u32, String), ProcessIndex>,
+    processes: HashMap<(u32, String, Vec<Attribute>), ProcessIndex>,
     frames: usize,
+}
+
+/// What an attribute says.
+pub enum Content<'a> {
+    Text(&'a str),
+    Integer(i64),
 }
 
 /// A function as a file has it.
@@ -48,8 +55,9 @@ impl<'a> Builder<'a> {
     }
 
     /// A process of this file: another than those of other files, whatever its pid.
-    pub fn process(&mut self, pid: u32, name: &str) -> ProcessIndex {
-        if let Some(known) = self.processes.get(&(pid, name.to_owned())) {
+    pub fn process(&mut self, pid: u32, name: &str, attributes: Vec<Attribute>) -> ProcessIndex {
+        let identity = (pid, name.to_owned(), attributes);
+        if let Some(known) = self.processes.get(&identity) {
             return *known;
         }
         let id = ProcessId {
@@ -60,8 +68,19 @@ impl<'a> Builder<'a> {
         let process = self.profile.process(id);
         let text = self.profile.string(name);
         self.profile.process_mut(process).name = text;
-        self.processes.insert((pid, name.to_owned()), process);
+        self.profile.describe(process, identity.2.clone());
+        self.processes.insert(identity, process);
         process
+    }
+
+    pub fn attribute(&mut self, key: &str, value: Content) -> Attribute {
+        Attribute {
+            key: self.profile.string(key),
+            value: match value {
+                Content::Text(text) => Value::Text(self.profile.string(text)),
+                Content::Integer(number) => Value::Integer(number),
+            },
+        }
     }
 
     pub fn thread(&mut self, process: ProcessIndex, tid: u32, name: &str) -> ThreadIndex {

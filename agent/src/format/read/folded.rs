@@ -34,7 +34,7 @@ pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadE
                 texts.remove(0);
             }
         }
-        let process = builder.process(pid, process);
+        let process = builder.process(pid, process, Vec::new());
         let thread = builder.thread(process, tid, thread);
         let mut frames = Vec::with_capacity(texts.len());
         for text in texts.iter().rev() {

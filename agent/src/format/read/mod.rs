@@ -10,6 +10,9 @@ mod wire;
 use crate::profile::Profile;
 pub use otlp::resource;
 
+/// Most bytes of a profile in memory, and most sample times that one keeps.
+pub use builder::{MOST_BYTES as MOST_MEMORY, TIMES as MOST_TIMES};
+
 /// Most bytes of a file, and of what it unpacks to.
 pub const MOST_BYTES: u64 = 256 << 20;
 

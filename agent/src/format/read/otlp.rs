@@ -12,13 +12,15 @@ use prost::Message as _;
 
 use crate::profile::{
     Attribute, Context, ContextId, EventId, Frame, FrameKind, FunctionId, Link, Measurement,
-    Period, ProcessIndex, Profile, SampleKey, StackId, UNKNOWN_CPU, Value,
+    Period, ProcessIndex, Profile, SampleKey, StackId, UNKNOWN_CPU,
 };
 
 use super::super::otlp::frames::{BUILD_ID, FRAME_TYPE, HTLHASH};
-use super::super::otlp::{CPU, EXECUTABLE_PATH, PID, THREAD_ID, THREAD_NAME, TITLE};
+use super::super::otlp::{
+    CPU, EXECUTABLE_NAME, EXECUTABLE_PATH, PID, THREAD_ID, THREAD_NAME, TITLE,
+};
 use super::ReadError;
-use super::builder::{ANONYMOUS, Builder, Named, frame, kind_of};
+use super::builder::{ANONYMOUS, Builder, Content, Named, frame, kind_of};
 use super::wire;
 
 #[cfg(test)]
@@ -99,9 +101,19 @@ impl<'a, 'b> Reader<'a, 'b> {
             Some(any_value::Value::IntValue(pid)) => u32::try_from(*pid).unwrap_or(0),
             _ => 0,
         };
-        let names = [TITLE, "process.executable.name", "service.name"];
+        let names = [TITLE, EXECUTABLE_NAME, "service.name"];
         let name = names.into_iter().find_map(text).unwrap_or("[unknown]");
-        let process = self.builder.process(pid, name);
+        let known = [PID, TITLE, EXECUTABLE_NAME, EXECUTABLE_PATH];
+        let mut others = Vec::new();
+        for attribute in attributes {
+            let value = attribute.value.as_ref().and_then(|it| it.value.as_ref());
+            if let Some(value) = value
+                && !known.contains(&attribute.key.as_str())
+            {
+                others.extend(self.described(&attribute.key, value));
+            }
+        }
+        let process = self.builder.process(pid, name, others);
         if let Some(path) = text(EXECUTABLE_PATH) {
             let executable = self.builder.executable(path, "", "");
             self.builder.profile.process_mut(process).executable = Some(executable);
@@ -195,18 +207,7 @@ impl<'a, 'b> Reader<'a, 'b> {
                 (CPU, any_value::Value::IntValue(number)) => {
                     cpu = u32::try_from(*number).unwrap_or(UNKNOWN_CPU);
                 }
-                (key, any_value::Value::StringValue(text)) => {
-                    let key = self.builder.profile.string(key);
-                    let value = Value::Text(self.builder.profile.string(text));
-                    attributes.push(Attribute { key, value });
-                }
-                (key, any_value::Value::IntValue(number)) => {
-                    let key = self.builder.profile.string(key);
-                    let value = Value::Integer(*number);
-                    attributes.push(Attribute { key, value });
-                }
-                // Nothing in a profile of ours is of these kinds.
-                _ => {}
+                (key, value) => attributes.extend(self.described(key, value)),
             }
         }
         let link = entry(&self.dictionary.link_table, sample.link_index, "link")?;
@@ -230,6 +231,21 @@ impl<'a, 'b> Reader<'a, 'b> {
             cpu,
             event,
         })
+    }
+
+    /// An attribute of ours. Lists and the like are not in a profile.
+    fn described(&mut self, key: &str, value: &any_value::Value) -> Option<Attribute> {
+        let flag;
+        let content = match value {
+            any_value::Value::StringValue(text) => Content::Text(text),
+            any_value::Value::IntValue(number) => Content::Integer(*number),
+            any_value::Value::BoolValue(value) if !key.is_empty() => {
+                flag = value.to_string();
+                Content::Text(&flag)
+            }
+            _ => return None,
+        };
+        Some(self.builder.attribute(key, content))
     }
 
     fn stack(&mut self, place: i32) -> Result<StackId, ReadError> {

@@ -9,11 +9,11 @@ use prost::Message as _;
 
 use crate::profile::{
     Attribute, Context, ContextId, Frame, FrameId, FrameKind, FunctionId, Link, Period, Profile,
-    SampleKey, UNKNOWN_CPU, Value,
+    SampleKey, UNKNOWN_CPU,
 };
 
 use super::super::pprof::message::{self, Label, Location, Mapping};
-use super::builder::{ANONYMOUS, Builder, Named, PYTHON, frame, kind_of};
+use super::builder::{ANONYMOUS, Builder, Content, Named, PYTHON, frame, kind_of};
 use super::wire::{self, Holds, Shape};
 use super::{MOST_BYTES, ReadError};
 
@@ -89,7 +89,7 @@ pub fn read(profile: &mut Profile, name: &str, bytes: &[u8]) -> Result<(), ReadE
         }
         let stack = builder.stack(&frames);
         let labels = Labels::of(&mut builder, message, &sample.label)?;
-        let process = builder.process(labels.pid, labels.process.unwrap_or(name));
+        let process = builder.process(labels.pid, labels.process.unwrap_or(name), labels.resource);
         let thread = builder.thread(process, labels.tid, labels.thread);
         let number = |column: usize| u64::try_from(sample.value[column]);
         let (Ok(weight), Ok(value)) = (number(columns.count), number(columns.value)) else {
@@ -226,6 +226,8 @@ struct Labels<'a> {
     process: Option<&'a str>,
     tid: u32,
     thread: &'a str,
+    /// Of the process.
+    resource: Vec<Attribute>,
     context: ContextId,
 }
 
@@ -240,6 +242,7 @@ impl<'a> Labels<'a> {
             process: None,
             tid: 0,
             thread: "",
+            resource: Vec::new(),
             context: ContextId::NONE,
         };
         let (mut trace, mut span) = (None, None);
@@ -254,14 +257,17 @@ impl<'a> Labels<'a> {
                 "thread" => found.thread = value,
                 "trace_id" => trace = bytes_of(value),
                 "span_id" => span = bytes_of(value),
-                _ => attributes.push(Attribute {
-                    key: builder.profile.string(key),
-                    value: if value.is_empty() {
-                        Value::Integer(label.num)
-                    } else {
-                        Value::Text(builder.profile.string(value))
-                    },
-                }),
+                _ => {
+                    let content = match value {
+                        "" => Content::Integer(label.num),
+                        _ => Content::Text(value),
+                    };
+                    let attribute = builder.attribute(key, content);
+                    match of_resource(key) {
+                        true => found.resource.push(attribute),
+                        false => attributes.push(attribute),
+                    }
+                }
             }
         }
         let link = trace.zip(span);
@@ -273,6 +279,22 @@ impl<'a> Labels<'a> {
         }
         Ok(found)
     }
+}
+
+/// Whether an attribute is one of processes by OpenTelemetry's conventions; pprof has labels of
+/// samples only.
+fn of_resource(key: &str) -> bool {
+    const NAMESPACES: [&str; 8] = [
+        "service.",
+        "container.",
+        "k8s.",
+        "host.",
+        "process.",
+        "deployment.",
+        "telemetry.",
+        "cloud.",
+    ];
+    NAMESPACES.iter().any(|space| key.starts_with(space))
 }
 
 /// The bytes that exactly as many hex digits stand for.
