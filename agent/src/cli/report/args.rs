@@ -10,13 +10,15 @@ const EXAMPLES: &str = "\
 Examples:
   What used the CPU in the last ten minutes, as `strata agent` saw it:
       strata report --since 10m
-  The same of one service, between two times of today, as a flame graph:
-      strata report --since 9:00 --until 9:30 --label service.name=web -o web.svg
+  The same of one process, between two times of today, as a flame graph:
+      strata report --since 9:00 --until 9:30 --process web -o web.svg
   A recorded file by source line; several in one picture, by thread:
       strata report profile.otlp --lines -o lines.svg
       strata report mon.pb.gz tue.pb.gz --threads -o both.svg
   Stacks through a function, and only in two processes:
       strata report a.pb.gz --function 'json*' --process 17 --process web -o -
+  A service, wherever it runs, and what each of its threads did:
+      strata report --label service.name=web --threads -o web.svg
   What changed between two files; between the last 10 minutes and those before:
       strata report --diff before.pb.gz after.pb.gz -o diff.svg
       strata report --diff since=20m,until=10m since=10m
