@@ -11,11 +11,11 @@ mod source;
 mod terminal;
 mod when;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::args::FormatArg;
 use super::output::{self, Output, Place};
@@ -238,14 +238,6 @@ impl Plan {
 /// Formats without negative numbers can't say that there is less.
 fn can_differ(format: FormatArg) -> bool {
     matches!(format, FormatArg::Flamegraph | FormatArg::Folded)
-}
-
-fn unreadable(store: &Path) -> String {
-    format!(
-        "The store {} can't be read. `strata agent` makes it and keeps there what it saw; give \
-         another folder by --store, or files that were recorded",
-        store.display()
-    )
 }
 
 fn records(count: u64) -> String {
