@@ -160,8 +160,7 @@ impl Plan {
         let mut sides: Vec<Side> = self.sides.iter().map(new).collect();
         if self.uses_store() {
             let mut all: Vec<&mut Side> = sides.iter_mut().collect();
-            let gaps =
-                source::store(&self.store, &mut all).with_context(|| unreadable(&self.store))?;
+            let gaps = source::store(&self.store, &mut all)?;
             if gaps.damaged > 0 {
                 eprintln!(
                     "strata: {} of the store can't be read and are left out: they are damaged.",
