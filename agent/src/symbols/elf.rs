@@ -8,6 +8,8 @@ const SECTION_BYTES: usize = 64;
 const SEGMENT_BYTES: usize = 56;
 /// Most bytes of section names.
 const NAMES_LIMIT: u64 = 1 << 20;
+/// Entries of a section that are read at a time.
+const PIECES: usize = 4096;
 /// Most section headers. Files with more are relocatable ones.
 const SECTIONS_LIMIT: u64 = 1 << 16;
 /// Most bytes of a note section that is searched for a build id.
@@ -48,6 +50,12 @@ pub struct Segment {
     pub file_size: u64,
     pub svma: u64,
     pub memory_size: u64,
+}
+
+impl Section {
+    pub fn is_compressed(&self) -> bool {
+        self.flags & COMPRESSED != 0
+    }
 }
 
 pub struct Elf<'a> {
@@ -103,10 +111,47 @@ impl<'a> Elf<'a> {
         let data = self
             .source
             .read("a section", section.offset, section.size)?;
-        if section.flags & COMPRESSED == 0 {
+        if !section.is_compressed() {
             return Ok(data);
         }
         decompress::section(&section.name, &data, limit)
+    }
+
+    /// A section's bytes in pieces of `entry` bytes each, few of them in memory at a time.
+    pub fn pieces(
+        &self,
+        section: &Section,
+        limit: u64,
+        entry: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), SymbolError> {
+        if section.kind == NOBITS || section.is_compressed() || section.size > limit {
+            let data = self.data(section, limit)?;
+            data.chunks_exact(entry).for_each(take);
+            return Ok(());
+        }
+        let step = (PIECES * entry) as u64;
+        let mut done = 0;
+        while done < section.size {
+            let size = step.min(section.size - done);
+            self.part(section, done, size)?
+                .chunks_exact(entry)
+                .for_each(&mut take);
+            done += size;
+        }
+        Ok(())
+    }
+
+    /// As many as `size` bytes of an uncompressed section, fewer at its end.
+    pub fn part(&self, section: &Section, offset: u64, size: u64) -> Result<Vec<u8>, SymbolError> {
+        let outside = SymbolError::OutOfBounds { what: "a section" };
+        let left = section.size.checked_sub(offset);
+        match (left, section.offset.checked_add(offset)) {
+            (Some(left), Some(start)) if section.kind != NOBITS => {
+                self.source.read("a section", start, size.min(left))
+            }
+            _ => Err(outside),
+        }
     }
 
     /// Same as [`Self::data`]; nothing where there is no such section.

@@ -73,6 +73,8 @@ pub struct Options {
     pub debug_information_time: Duration,
     /// Where separate debug files are.
     pub debug_directories: Vec<PathBuf>,
+    /// Symbol tables of more bytes are not kept: they are gone through for each batch.
+    pub whole_table_bytes: u64,
     /// Most bytes of what is kept of files. Only the file in use may be larger.
     pub cache_bytes: usize,
 }
@@ -84,6 +86,7 @@ impl Default for Options {
             debug_information_bytes: 512 << 20,
             debug_information_time: Duration::from_secs(30),
             debug_directories: vec!["/usr/lib/debug".into()],
+            whole_table_bytes: 2 << 20,
             cache_bytes: 256 << 20,
         }
     }

@@ -16,6 +16,7 @@ use super::{Options, Symbol};
 
 /// What was read of a file.
 pub struct NativeFile {
+    is_whole: bool,
     segments: Vec<Segment>,
     table: SymbolTable,
     debug: Option<DebugInfo>,
@@ -30,9 +31,17 @@ const GO_WORK: u64 = 1 << 28;
 
 impl NativeFile {
     /// Reads what there is. A part that can't be read is an error, and left out.
-    pub fn load(file: &ExecutableFile, options: &Options) -> (Self, Vec<SymbolError>) {
+    ///
+    /// Of a file with large symbol tables only those symbols are kept that `svmas` need; see
+    /// [`Self::is_whole`].
+    pub fn load(
+        file: &ExecutableFile,
+        options: &Options,
+        svmas: &[u64],
+    ) -> (Self, Vec<SymbolError>) {
         let mut errors = Vec::new();
         let mut loaded = Self {
+            is_whole: true,
             segments: Vec::new(),
             table: SymbolTable::default(),
             debug: None,
@@ -45,9 +54,6 @@ impl NativeFile {
         };
         loaded.segments.clone_from(&elf.segments);
         let code = code(&elf);
-        let mut builder = Builder::default();
-        errors.extend(builder.add(&elf));
-
         let separate = if elf.section(".debug_info").is_none() {
             debug_file::find(&elf, &file.path, &options.debug_directories)
         } else {
@@ -62,8 +68,17 @@ impl NativeFile {
                     None
                 }
             });
-        if let Some(separate) = &separate {
-            errors.extend(builder.add(separate));
+        let tables = table_bytes(&elf) + separate.as_ref().map_or(0, table_bytes);
+        loaded.is_whole = tables <= options.whole_table_bytes;
+        let mut builder = if loaded.is_whole {
+            Builder::default()
+        } else {
+            let mut wanted = svmas.to_vec();
+            wanted.sort_unstable();
+            Builder::of(wanted)
+        };
+        for elf in [Some(&elf), separate.as_ref()].into_iter().flatten() {
+            errors.extend(builder.add(elf));
         }
         loaded.table = builder.build(&code);
 
@@ -78,6 +93,11 @@ impl NativeFile {
             Err(error) => errors.push(error),
         }
         (loaded, errors)
+    }
+
+    /// Whether it answers for all svmas, and not only for those that it was loaded for.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// The symbols at each of `svmas`, innermost first; an empty list where nothing is known.
@@ -121,6 +141,19 @@ impl NativeFile {
         let debug = self.debug.as_ref().map_or(0, DebugInfo::bytes);
         self.table.bytes() + debug + self.go.as_ref().map_or(0, GoTable::bytes)
     }
+}
+
+/// Bytes of a file's symbol tables with their names, as they are in memory.
+fn table_bytes(elf: &Elf<'_>) -> u64 {
+    let tables = [".symtab", ".dynsym"].map(|name| elf.section(name));
+    let tables = tables.into_iter().flatten();
+    let names = |table: &elf::Section| {
+        let names = elf.sections.get(table.link as usize);
+        names.map_or(0, |names| names.size)
+    };
+    tables.fold(0_u64, |sum, table| {
+        sum.saturating_add(table.size).saturating_add(names(table))
+    })
 }
 
 /// Executable segments.

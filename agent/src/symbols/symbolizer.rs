@@ -84,10 +84,7 @@ impl Symbolizer {
 
     /// Same as [`Self::native`] for each of `svmas`, in any order.
     pub fn native_batch(&mut self, file: &ExecutableFile, svmas: &[u64]) -> Vec<Vec<Symbol>> {
-        let Some(loaded) = self.load(file) else {
-            return vec![Vec::new(); svmas.len()];
-        };
-        let (symbols, error) = loaded.symbols(svmas);
+        let (symbols, error) = self.ask(file, svmas, |known| known.symbols(svmas));
         if let Some(error) = error {
             self.report(&file.path, error);
         }
@@ -96,23 +93,36 @@ impl Symbolizer {
 
     /// The svma at an offset of a file, by its loaded segments.
     pub fn svma(&mut self, file: &ExecutableFile, offset: u64) -> Option<u64> {
-        self.load(file)?.svma(offset)
+        self.ask(file, &[], |known| known.svma(offset))
     }
 
-    fn load(&mut self, file: &ExecutableFile) -> Option<&NativeFile> {
+    /// Asks a file about these svmas.
+    fn ask<T>(
+        &mut self,
+        file: &ExecutableFile,
+        svmas: &[u64],
+        question: impl FnOnce(&NativeFile) -> T,
+    ) -> T {
         let key = Key::File(file.id);
-        if !self.cache.contains_key(&key) {
-            let (loaded, errors) = NativeFile::load(file, &self.options);
-            for error in errors {
-                self.report(&file.path, error);
-            }
+        if let Some(Content::File(known)) = self.touch(key) {
+            return question(known);
+        }
+        let loaded = self.load(file, svmas);
+        let answer = question(&loaded);
+        // One that knows these svmas alone is of no further use.
+        if loaded.is_whole() {
             let bytes = loaded.bytes();
             self.keep(key, Content::File(Box::new(loaded)), bytes);
         }
-        match self.touch(key) {
-            Some(Content::File(loaded)) => Some(loaded),
-            _ => None,
+        answer
+    }
+
+    fn load(&mut self, file: &ExecutableFile, svmas: &[u64]) -> NativeFile {
+        let (loaded, errors) = NativeFile::load(file, &self.options, svmas);
+        for error in errors {
+            self.report(&file.path, error);
         }
+        loaded
     }
 
     /// The function at a kernel address. The symbols are read again for one that is not known,

@@ -262,6 +262,38 @@ fn a_size_that_does_not_fit_behind_its_address_is_none() {
     symbolizer.native_batch(&file, &svmas);
 }
 
+/// Whether a table is kept whole or gone through for what is asked, the answers are the same.
+#[test]
+fn large_tables_answer_as_small_ones() {
+    let own = std::env::current_exe().unwrap();
+    let with = |whole_table_bytes| {
+        Symbolizer::new(Options {
+            whole_table_bytes,
+            debug_information: false,
+            ..Options::default()
+        })
+    };
+    let mut named = 0;
+    for path in [Path::new("/usr/lib/x86_64-linux-gnu/libc.so.6"), &own] {
+        if !path.is_file() {
+            continue;
+        }
+        let file = executable(path);
+        let elf = Elf::parse(&file.source).unwrap();
+        let segments = elf.segments.iter().filter(|segment| segment.executable);
+        let svmas: Vec<u64> = segments
+            .flat_map(|segment| {
+                let end = segment.svma + segment.memory_size;
+                (segment.svma..end).step_by(segment.memory_size as usize / 3000 + 1)
+            })
+            .collect();
+        let whole = with(u64::MAX).native_batch(&file, &svmas);
+        assert_eq!(with(0).native_batch(&file, &svmas), whole);
+        named += whole.iter().filter(|symbols| !symbols.is_empty()).count();
+    }
+    assert!(named > 1000, "{named}");
+}
+
 /// Overwrites random bytes of a program and asks for all addresses of a function: no panic, no
 /// endless loop.
 #[test]

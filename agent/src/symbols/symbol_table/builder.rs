@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::candidate::Candidate;
-use super::{Symbol, SymbolTable};
+use super::{NAME_LIMIT, Symbol, SymbolTable};
 use crate::symbols::elf::{Elf, Section, number};
 use crate::symbols::error::SymbolError;
 use crate::symbols::plt::{self, PltEntry, Target};
@@ -13,6 +13,8 @@ use crate::symbols::range_map::{Entry, RangeMap};
 use crate::symbols::{Source, decompress};
 
 const SYMBOL_BYTES: usize = 24;
+/// Nearly all names are no longer.
+const SHORT_NAME: usize = 256;
 /// Most bytes of a symbol table and of all names.
 const TABLE_LIMIT: u64 = 128 << 20;
 const NAMES_LIMIT: u64 = 512 << 20;
@@ -34,9 +36,30 @@ pub struct Builder {
     tables: Vec<(&'static str, Range<usize>)>,
     /// PLT entries of ifuncs by their svma: their names may stand in a table still to come.
     ifunc_entries: Vec<(PltEntry, u64)>,
+    /// If some svmas only are to be named: these, in order.
+    wanted: Option<Vec<u64>>,
 }
 
 impl Builder {
+    /// A builder whose table answers for these svmas alone, in their order. It takes next to no
+    /// memory, however many symbols the file has.
+    pub fn of(svmas: Vec<u64>) -> Self {
+        Self {
+            wanted: Some(svmas),
+            ..Self::default()
+        }
+    }
+
+    /// Whether somebody may ask for the symbol at this place.
+    fn is_wanted(&self, start: u64, size: u64) -> bool {
+        let Some(wanted) = &self.wanted else {
+            return true;
+        };
+        let next = wanted.partition_point(|svma| *svma < start);
+        let end = start.saturating_add(size.max(1));
+        wanted.get(next).is_some_and(|svma| *svma < end)
+    }
+
     /// Takes in the tables of a file: `.symtab`, `.dynsym`, the PLT and `.gnu_debugdata`. Gives
     /// what went wrong with each.
     pub fn add(&mut self, elf: &Elf<'_>) -> Vec<SymbolError> {
@@ -74,20 +97,60 @@ impl Builder {
     }
 
     fn add_table(&mut self, elf: &Elf<'_>, section: &Section) -> Result<(), SymbolError> {
-        let table = elf.data(section, TABLE_LIMIT)?;
-        let base = self.add_names(elf, section)?;
-        for raw in table.chunks_exact(SYMBOL_BYTES) {
-            let section = number::<2>(raw, 6);
-            if section != 0
-                && section < RESERVED
-                && let Some(name) = name(base, raw)
-            {
-                let (start, size) = (number::<8>(raw, 8), number::<8>(raw, 16));
+        let names = match elf.sections.get(section.link as usize) {
+            Some(names) if self.wanted.is_some() && !names.is_compressed() => Some(names),
+            _ => None,
+        };
+        let base = match names {
+            Some(_) => 0,
+            None => self.add_names(elf, section)?,
+        };
+        let mut failed = None;
+        elf.pieces(section, TABLE_LIMIT, SYMBOL_BYTES, |raw| {
+            let number_of_section = number::<2>(raw, 6);
+            let (start, size) = (number::<8>(raw, 8), number::<8>(raw, 16));
+            let is_defined = number_of_section != 0 && number_of_section < RESERVED;
+            if !is_defined || !(self.is_wanted(start, size) || Candidate::is_ifunc(raw[4])) {
+                return;
+            }
+            let name = match names {
+                Some(names) => self
+                    .read_name(elf, names, number::<4>(raw, 0))
+                    .unwrap_or_else(|error| {
+                        failed = Some(error);
+                        None
+                    }),
+                None => name(base, raw),
+            };
+            if let Some(name) = name {
                 let candidate = Candidate::new(raw[4], start, size, name, &self.names);
                 self.candidates.extend(candidate);
             }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Appends one name; gives where it begins.
+    fn read_name(
+        &mut self,
+        elf: &Elf<'_>,
+        names: &Section,
+        offset: u64,
+    ) -> Result<Option<u32>, SymbolError> {
+        let mut name = Vec::new();
+        for most in [SHORT_NAME, NAME_LIMIT] {
+            name = elf.part(names, offset, most as u64)?;
+            if let Some(end) = name.iter().position(|byte| *byte == 0) {
+                name.truncate(end);
+                break;
+            }
         }
-        Ok(())
+        let place = u32::try_from(self.names.len()).ok();
+        if place.is_some() {
+            self.names.extend(name);
+            self.names.push(0);
+        }
+        Ok(place)
     }
 
     /// Appends the names that a table refers to; gives where they begin.
@@ -103,7 +166,8 @@ impl Builder {
     }
 
     fn add_plt(&mut self, elf: &Elf<'_>) -> Result<(), SymbolError> {
-        let entries = plt::entries(elf)?;
+        let mut entries = plt::entries(elf)?;
+        entries.retain(|entry| self.is_wanted(entry.start, entry.size));
         let Some(table) = elf.section(".dynsym").filter(|_| !entries.is_empty()) else {
             return Ok(());
         };

@@ -26,6 +26,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Whether a symbol with this `st_info` chooses an implementation.
+    pub fn is_ifunc(info: u8) -> bool {
+        info & 15 == IFUNC
+    }
+
     /// A symbol by its `st_info`; None if it can't be code.
     pub fn new(info: u8, start: u64, size: u64, name: u32, names: &[u8]) -> Option<Self> {
         let kind = info & 15;
@@ -40,7 +45,7 @@ impl Candidate {
                 plt: false,
             },
             size,
-            ifunc: kind == IFUNC,
+            ifunc: Self::is_ifunc(info),
             drawback: u8::from(local) + 2 * u8::from(kind == NO_TYPE),
             underscores: 0,
             length: 0,
