@@ -88,6 +88,8 @@ impl Session {
         }
         self.count_memory(&mut statistics);
         self.totals.absorb(&statistics);
+        // Names were looked for in files.
+        self.files_were_read = true;
         (profile, statistics)
     }
 

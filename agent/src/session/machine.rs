@@ -67,6 +67,20 @@ pub fn clock() -> Clock {
     }
 }
 
+/// Lets nothing large stay in the allocator's hands. By itself glibc takes the largest block that was
+/// ever freed, up to 32 MiB, as the size from which on blocks are mapped apart and given back; so
+/// after the first large file all buffers come from heaps that shrink only at their ends, one for each
+/// thread that reads files.
+pub fn bound_heaps() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets numbers, under glibc's own locks.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
 /// Gives memory that is free back to the kernel. Reading files takes much for a moment, on threads
 /// whose arenas glibc would keep: 30 MiB each were seen.
 pub fn give_memory_back() {

@@ -60,7 +60,7 @@ use identities::Identities;
 use interpreters::Interpreters;
 use listing::Listing;
 use loader::Loader;
-use machine::{clock, give_memory_back, seed, vdso};
+use machine::{bound_heaps, clock, give_memory_back, seed, vdso};
 use named::Named;
 use names::Names;
 pub use resolve::View;
@@ -124,6 +124,7 @@ impl Session {
     /// Loads the kernel side, and begins to read the files that run now: all of them, or those of
     /// `only` these processes. Nothing is sampled yet.
     pub fn new(config: Config, only: &[u32]) -> Result<Self, SessionError> {
+        bound_heaps();
         let seed = seed();
         let settings = Settings {
             seed,
