@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::Duration;
 
 use super::clock::{Now, nanoseconds};
 use super::error::{StoreError, is_full};
-use super::record::{Header, MESSAGE_BYTES, record};
+use super::record::{Header, MESSAGE_BYTES, SEQUENCES, record};
 use super::{Limits, Message, Store, cursor, lock, segment};
 
 /// Bounds of a segment. Whole segments are dropped, so a store has at least some 16 of them.
@@ -138,6 +138,7 @@ impl Store {
         done: &mut usize,
         now: Now,
     ) -> io::Result<()> {
+        self.look_after(writer)?;
         for (index, message) in batch.iter().enumerate().skip(*done) {
             if message.bytes.len() > MESSAGE_BYTES {
                 self.refuse(writer, "too_large")?;
@@ -145,6 +146,10 @@ impl Store {
                 continue;
             }
             let sequence = lock(&self.state).next + writer.pending.len() as u64;
+            if sequence >= SEQUENCES {
+                // Not in the life of any machine, but a file may say so.
+                return Err(io::Error::other("its sequences are used up"));
+            }
             let (header, bytes) = record(message, sequence, now)?;
             let length = header.record_bytes();
             if length > writer.limits.bytes {
@@ -176,6 +181,17 @@ impl Store {
         }
         self.commit(writer)?;
         *done = batch.len();
+        Ok(())
+    }
+
+    /// Ends a segment that somebody took away: what is written to it would be lost.
+    fn look_after(&self, writer: &mut Writer) -> io::Result<()> {
+        if let Some(file) = &writer.file
+            && file.metadata()?.nlink() == 0
+        {
+            writer.file = None;
+            lock(&self.state).drop_segment(writer.first, "damaged");
+        }
         Ok(())
     }
 
@@ -236,6 +252,10 @@ impl Store {
         lock(&self.state).bytes()
     }
 
+    fn oldest_segment(&self) -> Option<u64> {
+        lock(&self.state).segments.keys().next().copied()
+    }
+
     /// Drops the oldest segment; its bytes, or None if there is none.
     fn drop_oldest(&self, writer: &mut Writer, cause: &'static str) -> io::Result<Option<u64>> {
         let oldest = {
@@ -261,28 +281,24 @@ impl Store {
     fn drop_old(&self, writer: &mut Writer, now: Now) -> io::Result<()> {
         let age = nanoseconds(writer.limits.age);
         let old = lock(&self.state).too_old(age, now);
-        while let Some(old) = old
-            && let oldest = lock(&self.state).segments.keys().next().copied()
-            && oldest.is_some_and(|first| first <= old)
+        while self
+            .oldest_segment()
+            .is_some_and(|first| Some(first) <= old)
         {
             self.drop_oldest(writer, "age")?;
         }
-        let useless = {
+        let useless: Vec<String> = {
             let mut state = lock(&self.state);
             let oldest = state.segments.keys().next().copied().unwrap_or(state.next);
-            let long = state.opened.is_some_and(|opened| {
-                now.since_boot.saturating_sub(opened.at.since_boot) > nanoseconds(UNCLAIMED)
-            });
-            let all = std::mem::take(&mut state.unclaimed);
-            let (useless, kept) = all
-                .into_iter()
-                .partition(|&(_, acknowledged)| long && acknowledged + 1 < oldest);
-            state.unclaimed = kept;
-            let useless: std::collections::BTreeMap<String, u64> = useless;
-            useless
+            let open_for = now.since_boot.saturating_sub(state.opened);
+            let long = open_for > nanoseconds(UNCLAIMED);
+            let all = state
+                .unclaimed
+                .extract_if(.., |_, acknowledged| long && *acknowledged + 1 < oldest);
+            all.map(|(destination, _)| destination).collect()
         };
-        for destination in useless.keys() {
-            self.folder.remove(&cursor::file_name(destination))?;
+        for destination in useless {
+            self.folder.remove(&cursor::file_name(&destination))?;
         }
         Ok(())
     }

@@ -17,24 +17,42 @@ impl Store {
             return Err(StoreError::Name { bytes, limit });
         }
         let _order = lock(&self.cursors);
-        let (place, new) = {
+        let file_name = cursor::file_name(destination);
+        let acknowledged = {
             let mut state = lock(&self.state);
             if state.places.contains_key(destination) {
                 return Ok(());
             }
-            let acknowledged = state.unclaimed.remove(destination);
-            let place = match acknowledged {
-                Some(acknowledged) => self.find(&state, acknowledged)?,
-                None => end(&state),
-            };
-            state.places.insert(destination.to_owned(), place);
-            (place, acknowledged.is_none())
+            let damaged = state.damaged_cursors.contains(&file_name);
+            let acknowledged = state.unclaimed.get(destination).copied();
+            let acknowledged = acknowledged.or(damaged.then_some(0));
+            if acknowledged.is_none() {
+                let place = end(&state);
+                state.places.insert(destination.to_owned(), place);
+            }
+            acknowledged
         };
-        if new && let Err(error) = self.write_cursor(destination, place.acknowledged) {
-            lock(&self.state).places.remove(destination);
-            return Err(error);
+        let known = match acknowledged {
+            Some(acknowledged) => self.find(destination, acknowledged),
+            None => Ok(()),
+        };
+        // On disk at once, so that a crash before the first acknowledgement loses nothing.
+        let known = known.and_then(|()| {
+            let acknowledged = known_place(&lock(&self.state), destination)?.acknowledged;
+            self.write_cursor(destination, acknowledged)
+        });
+        let mut state = lock(&self.state);
+        match known {
+            Ok(()) => {
+                state.unclaimed.remove(destination);
+                state.damaged_cursors.remove(&file_name);
+                Ok(())
+            }
+            Err(error) => {
+                state.places.remove(destination);
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     pub(super) fn forget(&self, destination: &str) {
@@ -49,7 +67,7 @@ impl Store {
         loop {
             let (before, mut place, segment, below) = {
                 let state = lock(&self.state);
-                let before = known(&state, destination)?;
+                let before = known_place(&state, destination)?;
                 let mut place = before;
                 let Some(segment) = state.settle(&mut place) else {
                     return Ok(None);
@@ -86,9 +104,9 @@ impl Store {
                 }
             };
             place.dropped += lost;
-            let mut state = lock(&self.state);
-            state.count_damaged(place.segment, at, lost);
-            replace(&mut state, destination, before, place);
+            lock(&self.state).count_damaged(place.segment, at, lost);
+            let after = self.behind(place, place.acknowledged)?;
+            replace(&mut lock(&self.state), destination, before, after);
         }
     }
 
@@ -97,7 +115,7 @@ impl Store {
         let acknowledged = loop {
             let before = {
                 let state = lock(&self.state);
-                known(&state, destination)?
+                known_place(&state, destination)?
             };
             let sequence = sequence.min(lock(&self.state).next - 1);
             if sequence <= before.acknowledged {
@@ -117,7 +135,7 @@ impl Store {
         self.write_cursor(destination, acknowledged)
     }
 
-    /// The place behind a message.
+    /// The place behind a message, or behind those that are there.
     fn behind(&self, mut place: Place, sequence: u64) -> Result<Place, StoreError> {
         loop {
             let (segment, below) = {
@@ -131,56 +149,53 @@ impl Store {
             let Some(file) = self.segment_file(place.segment)? else {
                 continue;
             };
-            match self.look(&file, place, &segment, below)? {
-                Some(header) if header.sequence > sequence => {
-                    place.oldest = Some(header.end);
-                    return Ok(place);
+            let range = place.offset..segment.bytes;
+            let mut walk = Walk::from(&file, range, place.segment, below);
+            loop {
+                match walk.next() {
+                    Ok(Some((_, header))) if header.sequence > sequence => {
+                        place.oldest = Some(header.end);
+                        return Ok(place);
+                    }
+                    Ok(Some(_)) => (place.offset, place.index) = (walk.offset, place.index + 1),
+                    Ok(None) => break,
+                    Err(error) if is_broken(&error) => break,
+                    Err(error) => return Err(self.unread(place, error)),
                 }
-                Some(header) => {
-                    place.offset += header.record_bytes();
-                    place.index += 1;
-                }
-                None => {
-                    let lost = segment.messages.saturating_sub(place.index);
-                    lock(&self.state).count_damaged(place.segment, place.offset, lost);
-                    place.dropped += lost;
-                    (place.offset, place.index) = (segment.bytes, segment.messages);
-                }
+            }
+            if place.offset < segment.bytes {
+                let lost = segment.messages.saturating_sub(place.index);
+                lock(&self.state).count_damaged(place.segment, place.offset, lost);
+                place.dropped += lost;
+                (place.offset, place.index) = (segment.bytes, segment.messages);
             }
         }
     }
 
-    /// The place behind what a destination acknowledged earlier.
-    fn find(&self, state: &State, acknowledged: u64) -> Result<Place, StoreError> {
-        let mut place = Place {
-            acknowledged,
-            ..end(state)
-        };
-        let mut before = state.segments.range(..=acknowledged + 1).rev();
-        let first = before.next().or_else(|| state.segments.iter().next());
-        let Some((&first, segment)) = first else {
-            return Ok(place);
-        };
-        (place.segment, place.offset, place.index) = (first, 0, 0);
-        let name = segment::name(first);
-        let failed = |error| StoreError::system(&self.folder.file_path(&name), "read", error);
-        let file = self.folder.file(&name).map_err(failed)?;
-        let mut walk = Walk::from(&file, 0..segment.bytes, first, below(state, first));
+    /// Takes up a destination behind what it acknowledged earlier.
+    fn find(&self, destination: &str, acknowledged: u64) -> Result<(), StoreError> {
         loop {
-            match walk.next() {
-                Ok(Some((_, header))) if header.sequence > acknowledged => {
-                    place.oldest = Some(header.end);
-                    return Ok(place);
+            let begin = {
+                let state = lock(&self.state);
+                let mut before = state.segments.range(..=acknowledged + 1).rev();
+                let first = before.next().or_else(|| state.segments.iter().next());
+                Place {
+                    acknowledged,
+                    segment: first.map_or(state.next, |(&first, _)| first),
+                    offset: 0,
+                    index: 0,
+                    oldest: None,
+                    dropped: 0,
                 }
-                Ok(Some(_)) => (place.offset, place.index) = (walk.offset, place.index + 1),
-                Ok(None) => break,
-                Err(error) if is_broken(&error) => break,
-                Err(error) => return Err(failed(error)),
+            };
+            let place = self.behind(begin, acknowledged)?;
+            let mut state = lock(&self.state);
+            // A message that came meanwhile is the oldest that waits.
+            if place.oldest.is_some() || state.settle(&mut place.clone()).is_none() {
+                state.places.insert(destination.to_owned(), place);
+                return Ok(());
             }
         }
-        let mut later = state.segments.range(first + 1..);
-        place.oldest = later.find_map(|(_, segment)| segment.first_end);
-        Ok(place)
     }
 
     /// The header at a place, if it can be read.
@@ -234,7 +249,7 @@ impl Store {
     }
 }
 
-fn known(state: &State, destination: &str) -> Result<Place, StoreError> {
+fn known_place(state: &State, destination: &str) -> Result<Place, StoreError> {
     let place = state.places.get(destination).copied();
     place.ok_or_else(|| StoreError::Unknown {
         name: destination.to_owned(),

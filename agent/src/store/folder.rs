@@ -28,20 +28,21 @@ impl Folder {
     /// to change what is in it.
     pub fn to_hold(path: &Path) -> Result<Self, StoreError> {
         let failed = |doing| move |error| StoreError::system(path, doing, error);
-        let made = DirBuilder::new().mode(0o700).create(path);
-        match &made {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        let make = || DirBuilder::new().mode(0o700).create(path);
+        let made = match make() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let above = path.parent().unwrap_or(path);
                 // Others may have to pass through these.
                 let above = DirBuilder::new().recursive(true).mode(0o755).create(above);
-                above.map_err(failed("made"))?;
-                let made = DirBuilder::new().mode(0o700).create(path);
-                made.map_err(failed("made"))?;
+                above.and_then(|()| make())
             }
-            Err(error) => return Err(failed("made")(io::Error::from(error.kind()))),
-        }
+            made => made,
+        };
+        let new = match made {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(failed("made")(error)),
+        };
         // A slash at the end would have the link followed.
         let plain: PathBuf = path.components().collect();
         let folder = Self::open(&plain, OFlag::O_NOFOLLOW).map_err(|error| {
@@ -54,9 +55,7 @@ impl Folder {
             }
         })?;
         folder.check_owner(&folder.directory, path)?;
-        if made.is_ok()
-            && let Some(above) = plain.parent()
-        {
+        if new && let Some(above) = plain.parent() {
             let above = if above == Path::new("") {
                 Path::new(".")
             } else {
@@ -121,7 +120,7 @@ impl Folder {
         let file = self.at(name, OFlag::O_RDONLY)?;
         match file.metadata()?.is_file() {
             true => Ok(file),
-            false => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            false => Err(io::Error::other("it is not a regular file")),
         }
     }
 

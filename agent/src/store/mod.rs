@@ -105,8 +105,7 @@ pub struct Store {
     writer: Mutex<Writer>,
     state: Mutex<State>,
     appended: watch::Sender<u64>,
-    /// Open as long as the store is held.
-    _lock: File,
+    lock: File,
 }
 
 impl Store {
@@ -118,7 +117,7 @@ impl Store {
     fn open_at(folder: &Path, limits: Limits, clock: Clock) -> Result<Self, StoreError> {
         let folder = Folder::to_hold(folder)?;
         let lock = marker::hold(&folder)?;
-        let state = opening::take_stock(&folder, clock.now())?;
+        let state = opening::take_stock(&folder, clock.now(), limits.age)?;
         let last = state.next - 1;
         let store = Self {
             folder,
@@ -127,7 +126,7 @@ impl Store {
             cursors: Mutex::new(()),
             state: Mutex::new(state),
             appended: watch::Sender::new(last),
-            _lock: lock,
+            lock,
         };
         store.limit(limits);
         Ok(store)
@@ -179,6 +178,13 @@ impl Store {
 
     pub fn status(&self) -> Status {
         lock(&self.state).status()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing it would not do while a command that is just being started has a copy.
+        drop(self.lock.unlock());
     }
 }
 

@@ -2,24 +2,24 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
-use super::clock::Now;
+use super::clock::{Now, nanoseconds};
 use super::cursor;
 use super::error::{StoreError, is_broken};
 use super::folder::{Folder, UNFINISHED};
 use super::record::SEQUENCES;
 use super::segment::{self, Segment, Walk, first_sequence};
-use super::state::{Opened, State};
+use super::state::State;
 
 /// Most destinations whose cursors are kept.
 const CURSORS: usize = 1024;
 
-pub fn take_stock(folder: &Folder, now: Now) -> Result<State, StoreError> {
+/// `age` is the one up to which messages are kept.
+pub fn take_stock(folder: &Folder, now: Now, age: Duration) -> Result<State, StoreError> {
     let failed = |error| StoreError::system(folder.path(), "listed", error);
     let names = folder.names().map_err(failed)?;
     let mut state = State::default();
-    let mut damaged_cursors = 0u64;
     for name in &names {
         if name.strip_suffix(UNFINISHED).is_some_and(cursor::is_cursor) {
             let removed = folder.remove(name);
@@ -30,18 +30,16 @@ pub fn take_stock(folder: &Folder, now: Now) -> Result<State, StoreError> {
                 Some((destination, sequence)) => {
                     state.unclaimed.insert(destination, sequence);
                 }
-                None => damaged_cursors += 1,
+                None => {
+                    tracing::warn!(
+                        "{} is damaged; the destination that it is of will be sent all that is kept.",
+                        folder.file_path(name).display()
+                    );
+                    state.damaged_cursors.insert(name.clone());
+                }
             }
         }
     }
-    if damaged_cursors > 0 {
-        tracing::warn!(
-            "{damaged_cursors} files in {} that say how far a destination has got are damaged; these \
-             destinations get what is recorded from now on.",
-            folder.path().display()
-        );
-    }
-
     let segments: Vec<u64> = names.iter().filter_map(|it| first_sequence(it)).collect();
     for (index, &first) in segments.iter().enumerate() {
         let file = folder.own_file(&segment::name(first), false)?;
@@ -60,21 +58,32 @@ pub fn take_stock(folder: &Folder, now: Now) -> Result<State, StoreError> {
         next = next.max(acknowledged + 1);
     }
     state.next = next.min(SEQUENCES - 1);
-    state.opened = Some(Opened {
-        at: now,
-        reference: reference(&state, now),
-    });
+    state.opened = now.since_boot;
+    set_ages(&mut state, now, nanoseconds(age));
     Ok(state)
 }
 
-/// The wall time from which on records of other boots are as old as they say. If even the newest is
-/// from after now, the clock went back. If even the newest is too old, either nobody recorded for
-/// long or the clock went forward: nobody can tell which, and what happened before a machine stood
-/// still is what people ask for. In both cases the newest counts as new.
-fn reference(state: &State, now: Now) -> u64 {
-    let recorded = state.segments.values().filter_map(|it| it.recorded);
-    let others = recorded.filter(|it| it.boot != now.boot);
-    others.map(|it| it.wall).max().unwrap_or(now.wall)
+/// How old each segment is, going back from now. Between two times of one boot of the machine lies what
+/// the time since boot says. Between those of two boots lies what the wall clock says, unless that is
+/// less than nothing or more than messages are kept: then the clock may have jumped, or nobody
+/// recorded for long. Nobody can tell which, so it counts as nothing, and what was recorded last
+/// before a machine stood still is kept once more as long as anything is.
+fn set_ages(state: &mut State, now: Now, most: u64) {
+    let (mut later, mut age) = (now, 0u64);
+    for segment in state.segments.values_mut().rev() {
+        if let Some(recorded) = segment.recorded {
+            let between = match recorded.boot == later.boot {
+                true => later.since_boot.saturating_sub(recorded.since_boot),
+                false => {
+                    let between = later.wall.checked_sub(recorded.wall);
+                    between.filter(|&it| it <= most).unwrap_or(0)
+                }
+            };
+            age = age.saturating_add(between);
+            later = recorded;
+        }
+        segment.age_when_opened = Some(age);
+    }
 }
 
 /// Goes through the headers of a segment that was not the last. Its bytes were on disk before the
@@ -90,8 +99,9 @@ fn of_closed(state: &mut State, file: &File, first: u64, below: u64) -> io::Resu
             Err(error) => return Err(error),
         }
     }
-    if !walk.is_whole() {
+    if walk.left() > 0 {
         state.count("damaged", below - found.next);
+        found.waste = walk.left();
     }
     Ok(found)
 }
@@ -101,15 +111,17 @@ fn of_closed(state: &mut State, file: &File, first: u64, below: u64) -> io::Resu
 fn of_last(state: &mut State, file: &File, first: u64) -> io::Result<Segment> {
     let mut found = Segment::new(first);
     let mut whole = found;
-    let mut damaged = 0;
+    let mut damaged = Vec::new();
     let mut damaged_before = 0;
+    let size = file.metadata()?.len();
     let mut walk = Walk::new(file, first, SEQUENCES)?;
     loop {
         let (offset, header) = match walk.next() {
             Ok(Some(next)) => next,
             Ok(None) => break,
             Err(error) if is_broken(&error) => {
-                state.count("damaged", 1);
+                state.count("damaged", damaged.len() as u64 + 1);
+                whole.waste = size.saturating_sub(whole.bytes);
                 return Ok(whole);
             }
             Err(error) => return Err(error),
@@ -118,17 +130,19 @@ fn of_last(state: &mut State, file: &File, first: u64) -> io::Result<Segment> {
         match segment::message(file, offset, &header) {
             Ok(Some(_)) => {
                 whole = found;
-                damaged_before = damaged;
+                damaged_before = damaged.len();
             }
-            Ok(None) => damaged += 1,
-            Err(error) if is_broken(&error) => damaged += 1,
+            Ok(None) => damaged.push(offset),
+            Err(error) if is_broken(&error) => damaged.push(offset),
             Err(error) => return Err(error),
         }
     }
-    state.count("damaged", damaged_before);
-    let size = file.metadata()?.size();
+    let behind = damaged.split_off(damaged_before).len() as u64;
+    for offset in damaged {
+        state.count_damaged(first, offset, 1);
+    }
     if size > whole.bytes {
-        state.count("half_written", (damaged - damaged_before).max(1));
+        state.count("half_written", behind.max(1));
         file.set_len(whole.bytes)?;
         file.sync_all()?;
     }

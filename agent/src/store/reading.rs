@@ -84,7 +84,7 @@ fn of_segment(
         }
     }
     if let Some(below) = below
-        && !walk.is_whole()
+        && walk.left() > 0
     {
         read.damaged += below - next;
     }

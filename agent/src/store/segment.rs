@@ -79,9 +79,9 @@ impl<'a> Walk<'a> {
         Ok(Some((offset, header)))
     }
 
-    /// Whether all of the file was gone through.
-    pub fn is_whole(&self) -> bool {
-        self.offset == self.size
+    /// Bytes that were not gone through.
+    pub fn left(&self) -> u64 {
+        self.size.saturating_sub(self.offset)
     }
 
     /// Whether a record is the last thing in the file.
@@ -108,14 +108,17 @@ pub struct Segment {
     pub messages: u64,
     /// Up to the end of the last whole record.
     pub bytes: u64,
+    /// Bytes behind that end, which hold nothing that can be read.
+    pub waste: u64,
     /// Least start and greatest end of its messages.
     pub start: u64,
     pub end: u64,
     /// End of its first message.
     pub first_end: Option<u64>,
-    /// When the first and the newest were recorded.
-    pub begun: Option<Now>,
+    /// When its newest message was recorded.
     pub recorded: Option<Now>,
+    /// ns from then to the opening of the store, if it was recorded before that.
+    pub age_when_opened: Option<u64>,
 }
 
 impl Segment {
@@ -124,11 +127,12 @@ impl Segment {
             next: first,
             messages: 0,
             bytes: 0,
+            waste: 0,
             start: u64::MAX,
             end: 0,
             first_end: None,
-            begun: None,
             recorded: None,
+            age_when_opened: None,
         }
     }
 
@@ -139,7 +143,6 @@ impl Segment {
         self.start = self.start.min(header.start);
         self.end = self.end.max(header.end);
         self.first_end.get_or_insert(header.end);
-        self.begun.get_or_insert(header.recorded);
         self.recorded = Some(header.recorded);
     }
 }

@@ -34,21 +34,16 @@ pub struct State {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Places (segment and offset) where damage was met and counted.
     pub damaged: BTreeSet<(u64, u64)>,
-    /// Ages of what was recorded before this machine was started count from here.
-    pub opened: Option<Opened>,
-}
-
-/// When a store was opened, and how old its newest message then was taken to be.
-#[derive(Clone, Copy)]
-pub struct Opened {
-    pub at: Now,
-    /// Wall time from which on other boots' records are as old as they say.
-    pub reference: u64,
+    /// Files of cursors that can't be read.
+    pub damaged_cursors: BTreeSet<String>,
+    /// When the store was opened, in ns since boot.
+    pub opened: u64,
 }
 
 impl State {
     pub fn bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.bytes).sum()
+        let segments = self.segments.values();
+        segments.map(|segment| segment.bytes + segment.waste).sum()
     }
 
     pub fn count(&mut self, cause: &'static str, messages: u64) {
@@ -144,21 +139,14 @@ impl State {
         waiting
     }
 
-    /// ns since the newest message of a segment was recorded. The time since boot says it, whatever
-    /// the wall clock did; of what was recorded before this machine was started, the wall clock
-    /// says it, as of when the store was opened.
+    /// ns since the newest message of a segment was recorded. While the store is open, only the time
+    /// since boot says it, whatever the wall clock does.
     fn age(&self, segment: &Segment, now: Now) -> u64 {
-        let Some(recorded) = segment.recorded else {
-            return 0;
-        };
-        if recorded.boot == now.boot {
-            return now.since_boot.saturating_sub(recorded.since_boot);
+        match (segment.age_when_opened, segment.recorded) {
+            (Some(age), _) => age.saturating_add(now.since_boot.saturating_sub(self.opened)),
+            (None, Some(recorded)) => now.since_boot.saturating_sub(recorded.since_boot),
+            (None, None) => 0,
         }
-        let Some(Opened { at, reference }) = self.opened else {
-            return 0;
-        };
-        let before = reference.saturating_sub(recorded.wall);
-        before.saturating_add(now.since_boot.saturating_sub(at.since_boot))
     }
 
     /// The newest of the segments that are older than this. Those before it are older still, whatever
