@@ -15,6 +15,7 @@ pub const ROOMS: &[&str] = &[
     "format",
     "session",
     "doctor",
+    "store",
     "export",
     "metadata",
     "telemetry",
