@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod dist;
 mod ebpf;
 mod fuzz;
 mod man;
@@ -32,6 +33,8 @@ enum Chore {
     Check(check::Args),
     /// Run the fuzz targets, or show that each finds the bug planted in it.
     Fuzz(fuzz::Args),
+    /// Build what hosts install: a tarball and a Debian package, with a program that needs no library.
+    Dist(dist::Args),
     /// Write the manual's pages.
     Man(man::Args),
     /// Boot an older kernel under QEMU and prove that strata does its work there.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Ebpf(args) => ebpf::run(&repository, &args),
         Chore::Check(args) => check::run(&repository, &args),
         Chore::Fuzz(args) => fuzz::run(&repository, &args),
+        Chore::Dist(args) => dist::run(&repository, &args),
         Chore::Man(args) => man::run(&repository, &args),
         Chore::Vm(args) => vm::run(&repository, &args),
         Chore::Outage(args) => outage::run(&repository, &args),

@@ -9,6 +9,7 @@ use super::flags;
 use super::tree::Tree;
 
 const CLI: &str = "agent/src/cli";
+const SETTINGS: &str = "agent/config/table.rs";
 const PROGRAM: &str = "strata";
 
 pub fn check(tree: &Tree) -> Result<Vec<Violation>> {
@@ -19,6 +20,8 @@ pub fn check(tree: &Tree) -> Result<Vec<Violation>> {
             .iter()
             .flat_map(|(_, source)| flags::defined_in(source)),
     );
+    let table = sources.iter().filter(|(file, _)| file.ends_with(SETTINGS));
+    defined.extend(table.flat_map(|(_, source)| flags::settings_in(source)));
     // Before there is a command line, there is nothing to compare with.
     if defined == flags::built_in() {
         return Ok(Vec::new());

@@ -31,6 +31,17 @@ pub fn defined_in(source: &Source) -> Vec<String> {
     flags
 }
 
+/// The agent's flags: names of the table of settings, each in `plain("name", …`.
+pub fn settings_in(source: &Source) -> Vec<String> {
+    let starts = source.code.match_indices("plain(");
+    let names = starts.filter_map(|(at, start)| {
+        let text = source.with_literals[at + start.len()..].trim_start();
+        let (name, _) = text.strip_prefix('"')?.split_once('"')?;
+        Some(name.to_owned())
+    });
+    names.collect()
+}
+
 /// `code` and `text` are the same attribute, the first with empty literals.
 fn in_attribute(code: &str, text: &str, field: &str) -> Vec<String> {
     let mut flags = Vec::new();
@@ -101,6 +112,15 @@ fn field_name(mut code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_flags() {
+        let source = Source::new(
+            r#"const fn plain(name: &str) {}
+            static ALL: &[S] = &[short(plain("rate", "1"), 'r'), plain( "store-size", "plain(x")]"#,
+        );
+        assert_eq!(settings_in(&source), ["rate", "store-size"]);
+    }
 
     #[test]
     fn flags_are_found_in_every_form() {

@@ -90,7 +90,7 @@ fn flag(setting: &'static Setting) -> Arg {
         .long(setting.name)
         .short(setting.short)
         .value_name(value_name(setting.kind))
-        .help(format!("{}{notes}", setting.help))
+        .help(format!("{}{notes}", setting.help.trim_end_matches('.')))
         .help_heading(setting.heading);
     match setting.kind {
         Kind::Switch => arg

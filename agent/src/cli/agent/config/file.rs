@@ -5,7 +5,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::{Problem, nearest_setting};
 use super::pairs::Pairs;
@@ -68,7 +69,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut entries = Vec::new();
     let mut problems = Vec::new();
-    for (key, value) in &table {
+    for (key, value) in in_order(&table) {
         let place = place(key.span().start);
         let Some(setting) = Setting::of(key.get_ref()) else {
             problems.push(unknown(key.get_ref(), value.get_ref(), place));
@@ -129,12 +130,18 @@ fn take(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Value, String>
     }
 }
 
-fn pairs(table: &DeTable<'_>) -> Result<Value, String> {
-    // The file's order; the table has another.
+/// The file's order; a table has another.
+fn in_order<'a, 'i>(
+    table: &'a DeTable<'i>,
+) -> Vec<(&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(name, _)| name.span().start);
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+fn pairs(table: &DeTable<'_>) -> Result<Value, String> {
     let mut pairs = Pairs::default();
-    for (name, value) in entries {
+    for (name, value) in in_order(table) {
         let Some(value) = value.get_ref().as_str() else {
             return Err(format!(
                 "has a value that is no string, under {:?}; write it in quotes",

@@ -2,6 +2,8 @@
 //! and `resolve` find out what holds, `show` tells it; this file makes of it what the agent takes.
 
 mod destinations;
+#[cfg(test)]
+mod documented;
 mod error;
 mod file;
 mod pairs;
