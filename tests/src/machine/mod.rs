@@ -1,5 +1,6 @@
 //! The machine: programs started, compiled, recorded and asked. Everything else in this crate works on what comes from here.
 
+pub mod agent;
 pub mod cgroup;
 pub mod compile;
 pub mod container;

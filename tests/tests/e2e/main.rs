@@ -5,6 +5,7 @@
 //! find makes it skipped, by name, with the reason; with STRATA_CI=1 the cells of `required.txt` must not be skipped.
 
 mod again;
+mod agent;
 mod behaviour;
 mod cell;
 mod doctor;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     cells.extend(behaviour::cells(&world));
     cells.extend(doctor::cells(&world));
     cells.extend(formats::cells(&world));
+    cells.extend(agent::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()
