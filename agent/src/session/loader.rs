@@ -22,6 +22,8 @@ use crate::python::{self, Binary};
 use crate::symbols::Source;
 use crate::unwind::{self, Segments, UnwindError};
 
+/// Bytes of a file from which on it is a large one.
+const LARGE: u64 = 24 << 20;
 /// Threads that read files.
 const WORKERS: usize = 2;
 /// Files that may wait; more are announced again later.
@@ -33,6 +35,15 @@ struct Job {
     path: String,
     file: File,
     announced: bool,
+}
+
+impl Job {
+    /// Whether it takes much memory while it is read. One thread alone reads such files, so that
+    /// there is one of them at a time, and others need not wait for it.
+    fn is_large(&self) -> bool {
+        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
+        size > LARGE
+    }
 }
 
 /// What was read of a file.
@@ -100,7 +111,7 @@ impl Loader {
             thread::Builder::new()
                 .name(format!("strata-file-{number}"))
                 .spawn(move || {
-                    while let Some(job) = todo.pop() {
+                    while let Some(job) = todo.pop(|job| number == 0 || !job.is_large()) {
                         if results.send(describe(job)).is_err() {
                             break;
                         }

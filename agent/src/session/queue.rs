@@ -46,7 +46,8 @@ impl<K: Eq + Hash + Clone, J> Queue<K, J> {
         waiting.next += 1;
         waiting.jobs.insert(key, Job { job, asked, number });
         drop(waiting);
-        self.changed.notify_one();
+        // Not every thread may take it.
+        self.changed.notify_all();
     }
 
     /// One more sample waits for a job. Those that nobody has begun yet are reordered by that.
@@ -56,13 +57,14 @@ impl<K: Eq + Hash + Clone, J> Queue<K, J> {
         }
     }
 
-    /// Waits for a job; None: there will be no more.
-    pub fn pop(&self) -> Option<J> {
+    /// Waits for a job that fits; None: there will be no more.
+    pub fn pop(&self, fits: impl Fn(&J) -> bool) -> Option<J> {
         let mut waiting = self.lock();
         loop {
             let first = waiting
                 .jobs
                 .iter()
+                .filter(|(_, job)| fits(&job.job))
                 .max_by_key(|(_, job)| (job.asked, std::cmp::Reverse(job.number)))
                 .map(|(key, _)| key.clone());
             if let Some(first) = first {
@@ -102,18 +104,29 @@ mod tests {
             queue.ask_again(&3);
         }
         queue.ask_again(&9);
-        let order: Vec<i32> = (0..4).filter_map(|_| queue.pop()).collect();
+        let any = |_: &i32| true;
+        let order: Vec<i32> = (0..4).filter_map(|_| queue.pop(any)).collect();
         assert_eq!(order, [3, 2, 4, 1]);
         queue.push(5, 5, 0);
         queue.close();
-        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.pop(any), None);
+    }
+
+    #[test]
+    fn a_thread_leaves_jobs_that_do_not_fit() {
+        let queue = Queue::new();
+        for number in [1, 2, 3] {
+            queue.push(number, number, number as u64);
+        }
+        assert_eq!(queue.pop(|number| *number < 3), Some(2));
+        assert_eq!(queue.pop(|_| true), Some(3));
     }
 
     #[test]
     fn a_thread_waits_for_jobs() {
         let queue = Queue::new();
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| [queue.pop(), queue.pop()]);
+            let thread = scope.spawn(|| [queue.pop(|_| true), queue.pop(|_| true)]);
             queue.push(7, "job", 0);
             while !queue.lock().jobs.is_empty() {
                 std::thread::yield_now();
