@@ -95,7 +95,7 @@ pub fn changes(
         return Ok("No function's share changed.\n".to_owned());
     }
     let mut table = Table::new(*layout);
-    table.head(&["change", "± chance", "self A", "self B", "total"]);
+    table.head(&["change", "± chance", "self A", "self B", "total change"]);
     for change in changed.iter().take(layout.rows) {
         let cells = vec![
             signed(change.own_change()),

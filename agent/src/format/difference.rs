@@ -280,7 +280,7 @@ impl Caption {
         Self {
             title: format!("What changed from A ({first}) to B ({second})"),
             details: format!(
-                "width: share of B. A has {} samples, B {}",
+                "width: share of B (what only A has is in the table). A has {} samples, B {}",
                 samples(a),
                 samples(b)
             ),
@@ -348,7 +348,7 @@ mod tests {
             );
             assert_eq!(found, colour(0.0));
         }
-        assert!(svg.contains("width: share of B. A has 200 samples, B 100"));
+        assert!(svg.contains("A has 200 samples, B 100"));
     }
 
     #[test]

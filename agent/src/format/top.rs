@@ -114,6 +114,9 @@ pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 
+/// Where places begin at most, where lines may be of any length.
+const FAR: usize = 60;
+
 /// Columns of numbers, right-aligned, and then a function and its place.
 pub struct Table {
     layout: Layout,
@@ -167,7 +170,12 @@ impl Table {
         };
         let mut names = longest(|row| &row.name).max("function".len());
         let mut places = longest(|row| &row.place).max("where".len());
-        if let Some(all) = self.layout.width {
+        let all = self.layout.width;
+        if all.is_none() {
+            // Whole names; but one that is very long does not push all places away.
+            (names, places) = (names.min(FAR), usize::MAX);
+        }
+        if let Some(all) = all {
             let room = all.saturating_sub(numbers + 2).max(LEAST);
             if names + places > room {
                 places = places.min(PLACE).min(room / 3);
@@ -187,8 +195,11 @@ impl Table {
                 let _ = write!(line, "{}{cell}  ", blanks(column - width(cell)));
             }
             // Padded before it is painted: the terminal's codes have no width.
-            let name = cut(&row.name, names);
-            let blank = blanks(names - width(&name));
+            let name = match all {
+                Some(_) => cut(&row.name, names),
+                None => row.name.clone(),
+            };
+            let blank = blanks(names.saturating_sub(width(&name)));
             let name = match row.faint {
                 true => name,
                 false => self.painted(&name, hue(row.kind)),

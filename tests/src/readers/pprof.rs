@@ -4,6 +4,15 @@ use super::Counts;
 
 /// How often each function was the innermost one, by `-top`.
 pub fn flat(top: &str) -> Result<Counts, String> {
+    counts(top, 0)
+}
+
+/// How often each function was on the stack, by `-top`.
+pub fn cumulative(top: &str) -> Result<Counts, String> {
+    counts(top, 3)
+}
+
+fn counts(top: &str, column: usize) -> Result<Counts, String> {
     let mut lines = top
         .lines()
         .skip_while(|line| line.split_whitespace().next() != Some("flat"));
@@ -12,7 +21,7 @@ pub fn flat(top: &str) -> Result<Counts, String> {
     for line in lines {
         let broken = || format!("not a line of the table: {line}");
         let (columns, name) = columns(line, 5).ok_or_else(broken)?;
-        let count: u64 = columns[0].parse().map_err(|_| broken())?;
+        let count: u64 = columns[column].parse().map_err(|_| broken())?;
         let name = name.strip_suffix(" (inline)").unwrap_or(name);
         let name = name.strip_suffix(" (partial-inline)").unwrap_or(name);
         if count != 0 {

@@ -18,6 +18,7 @@ mod output;
 mod places;
 mod python;
 mod report;
+mod reports;
 mod world;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     cells.extend(doctor::cells(&world));
     cells.extend(formats::cells(&world));
     cells.extend(agent::cells(&world));
+    cells.extend(reports::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()

@@ -186,7 +186,7 @@ fn file(path: &Path, origin: u32, sides: &mut [&mut Side]) -> Result<()> {
     read::read(&mut all, kind, process.unwrap_or(&name), &bytes)?;
     drop(bytes);
     let timed = sides.iter().any(|side| side.selection.is_timed());
-    if timed && all.span.end == 0 && !all.keeps_times() {
+    if timed && all.span.end == 0 && all.times() == 0 {
         bail!(
             "it does not say when it was recorded, so that no time can be chosen from it; leave \
              --since and --until out"
