@@ -1,6 +1,7 @@
 //! Seeds: small real inputs, made on the machine that fuzzes, so that the repository holds no
 //! binaries. Written when a target starts and `STRATA_FUZZ_SEEDS` names a folder.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,6 +18,15 @@ pub fn write(make: fn() -> Vec<Vec<u8>>) {
             eprintln!("The seed {} can't be written: {error}.", path.display());
         }
     }
+}
+
+/// What a gzip file holds.
+pub fn unzipped(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut unzipped = Vec::new();
+    flate2::read::GzDecoder::new(bytes)
+        .read_to_end(&mut unzipped)
+        .ok()?;
+    Some(unzipped)
 }
 
 /// The files that a shell script leaves in its folder under these names. What it can't make is
