@@ -20,6 +20,8 @@
 #   austin/                   the same with Austin, for the bench
 #   bin/pprof                 Go's `go tool pprof`
 #   bin/otelcol               an OpenTelemetry Collector: OTLP in, a file of JSON out
+#   bin/prometheus            scrapes the agent's metrics, and answers queries
+#   bin/promtool              finds fault with them
 #   speedscope/               npm's package of speedscope; tests open it in Chromium
 #   log/                      output of the commands behind each `missing:` line
 set -uo pipefail
@@ -376,6 +378,29 @@ build_go_programs() {
     fi
 }
 
+# Unpacked, not installed: the package would start a server.
+unpack_prometheus() {
+    local log=$LOGS/prometheus.log work program
+    if ! [ -x "$CACHE/bin/prometheus" ] || ! [ -x "$CACHE/bin/promtool" ]; then
+        work=$(mktemp -d)
+        mkdir -p "$CACHE/bin"
+        {
+            apt-cache show prometheus >/dev/null || apt-get -qq -o DPkg::Lock::Timeout=300 update
+            (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download prometheus &&
+                dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --wildcards './usr/bin/*') &&
+                mv "$work"/usr/bin/prometheus "$work"/usr/bin/promtool "$CACHE/bin/"
+        } >"$log" 2>&1 </dev/null
+        rm -rf "$work"
+    fi
+    for program in prometheus promtool; do
+        if [ -x "$CACHE/bin/$program" ]; then
+            got "$program" "$("$CACHE/bin/$program" --version 2>&1 | sed -n 's/^[a-z]*, version \([^ ]*\).*/\1/p') $CACHE/bin/$program"
+        else
+            missing "$program" "$(cause "$log")"
+        fi
+    done
+}
+
 main() {
     if [ "$(id -u)" -ne 0 ]; then
         echo "tests/setup.sh installs packages and makes a root file system: run it as root." >&2
@@ -397,6 +422,7 @@ main() {
     install_austin
     install_speedscope
     build_go_programs
+    unpack_prometheus
     echo "setup: $n_got there, $n_missing missing"
 }
 

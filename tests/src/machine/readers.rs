@@ -12,7 +12,7 @@ use super::{Problem, cache, on_path, run};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program or file that setup.sh brought.
-fn brought(path: &str) -> Result<PathBuf, Problem> {
+pub fn brought(path: &str) -> Result<PathBuf, Problem> {
     let path = cache().join(path);
     if path.is_file() {
         return Ok(path);

@@ -19,6 +19,7 @@ mod places;
 mod python;
 mod report;
 mod reports;
+mod telemetry;
 mod world;
 
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     cells.extend(formats::cells(&world));
     cells.extend(agent::cells(&world));
     cells.extend(reports::cells(&world));
+    cells.extend(telemetry::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()

@@ -112,7 +112,7 @@ fn memory(snapshot: &Snapshot) -> String {
         &figure,
         &unit,
         &format!(
-            "{} with files; eBPF maps {}",
+            "{} with files; eBPF {}",
             bytes(own.resident),
             bytes(own.maps + own.programs)
         ),

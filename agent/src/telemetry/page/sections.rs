@@ -48,18 +48,22 @@ impl Counts {
         ));
     }
 
-    /// The largest first.
+    /// Those that occurred, the most frequent first; that none did is worth a row.
     fn causes(&mut self, class: &str, name: &str, causes: &BTreeMap<String, u64>) {
-        let mut causes: Vec<(&String, &u64)> = causes.iter().collect();
-        causes.sort_by_key(|(_, count)| Reverse(**count));
-        for (cause, count) in causes {
+        let occurred = causes.iter().filter(|(_, count)| **count > 0);
+        let mut occurred: Vec<(&String, &u64)> = occurred.collect();
+        occurred.sort_by_key(|(_, count)| Reverse(**count));
+        if occurred.is_empty() {
+            self.row("soft", name, "", 0);
+        }
+        for (cause, count) in occurred {
             self.row(class, name, cause, *count);
         }
     }
 
     fn table(&self, head: &str) -> String {
         format!(
-            "<table><thead><tr><th colspan=\"2\">{head}</th><th class=\"number\">count</th>\
+            "<table class=\"counts\"><thead><tr><th class=\"what\">{head}</th><th></th><th class=\"number\">count</th>\
              <th class=\"number\">share</th></tr></thead><tbody>\n{}</tbody></table>",
             self.rows
         )
