@@ -18,6 +18,7 @@
 #   kernels/6.12/vmlinuz
 #   py-spy/                   virtual environment with py-spy
 #   austin/                   the same with Austin, for the bench
+#   ddtrace/                  the same with Datadog's tracer, which publishes a process context
 #   bin/pprof                 Go's `go tool pprof`
 #   bin/otelcol               an OpenTelemetry Collector: OTLP in, a file of JSON out
 #   bin/prometheus            scrapes the agent's metrics, and answers queries
@@ -37,7 +38,7 @@ readonly PACKAGES=(
     python3                             # Debian's own CPython 3.11: static, stripped, with PGO and LTO
     debootstrap docker.io runc          # other user lands, containers
     qemu-system-x86 busybox-static cpio # other kernels
-    python3-venv                        # for py-spy and Austin
+    python3-venv                        # for py-spy, Austin and ddtrace
     linux-perf                          # the bench compares with it
     chromium                            # shows speedscope
 )
@@ -46,6 +47,7 @@ readonly SID_PYTHONS=("python3.13 python3.14 python3.15" "python3.13 python3.14"
 
 # Readers of our formats. The Collector's own version decides which version of the profiles protocol it takes.
 readonly SPEEDSCOPE=1.25.0
+readonly DDTRACE=4.16.0
 readonly COLLECTOR=0.159.0
 readonly COLLECTOR_PROVIDERS=1.65.0 # its configuration library, numbered apart
 readonly GO=1.26.8                  # oldest series that builds that Collector
@@ -297,6 +299,20 @@ install_austin() {
     fi
 }
 
+# It tells of its service in a way that others wrote.
+install_ddtrace() {
+    local log=$LOGS/ddtrace.log folder=$CACHE/ddtrace
+    if ! [ -d "$folder/lib/python3.11/site-packages/ddtrace-$DDTRACE.dist-info" ]; then
+        /usr/bin/python3 -m venv "$folder" >"$log" 2>&1 </dev/null &&
+            "$folder/bin/pip" -q --disable-pip-version-check install "ddtrace==$DDTRACE" >>"$log" 2>&1 </dev/null
+    fi
+    if [ -d "$folder/lib/python3.11/site-packages/ddtrace-$DDTRACE.dist-info" ]; then
+        got ddtrace "$DDTRACE $folder"
+    else
+        missing ddtrace "$(cause "$log")"
+    fi
+}
+
 # ---------------------------------------------------------------------------------------------------- readers of formats
 
 install_speedscope() {
@@ -420,6 +436,7 @@ main() {
     list_pyenv
     install_py_spy
     install_austin
+    install_ddtrace
     install_speedscope
     build_go_programs
     unpack_prometheus

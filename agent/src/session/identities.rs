@@ -1,12 +1,15 @@
-//! What processes belong to, read while they are there.
+//! What processes belong to, read while they are there: on a thread of its own, since a process can
+//! make whoever reads its memory wait, by backing it with a file system of its own.
+
+mod reader;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use agent_common::process::ProcessId;
 
-use crate::metadata::{CONTAINER_ID, EXECUTABLE_NAME, Identity, SERVICE_NAME, identify};
-use crate::process::ProcessHandle;
+use self::reader::{Answer, Reader};
+use crate::metadata::{CONTAINER_ID, EXECUTABLE_NAME, Identity, SERVICE_NAME};
 use crate::profile::{Attribute, Profile, Value};
 
 /// Most processes that are kept, and most bytes of what is known of them.
@@ -15,28 +18,31 @@ const BYTES: usize = 32 << 20;
 /// When a process is looked at again for the first time; then after twice as long, and so on.
 const SOON: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_secs(300);
-/// Looking takes as long as a process has mappings: this much time of each second at most, and this
+/// Looking takes as long as a process has mappings: one part in so many of the time at most, and this
 /// much at once after a quiet time. Who finds none left is looked at later.
 const SHARE: u32 = 200;
 const ALLOWANCE: Duration = Duration::from_millis(100);
+/// How long a batch waits for those that are being looked at.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Processes by what was read of them.
 pub struct Identities {
     of: HashMap<ProcessId, Known>,
+    reader: Reader,
     bytes: usize,
     /// Counts batches.
     round: u64,
     allowance: Duration,
-    allowed_until: Instant,
+    counted: Instant,
 }
 
 struct Known {
-    /// None: nobody had time.
+    /// None: it was not looked at yet, or is being looked at.
     identity: Option<Identity>,
     bytes: usize,
     /// The last batch with a sample of it.
     round: u64,
-    /// When to look again. None: it is gone.
+    /// When to look again. None: it is gone, or is being looked at.
     next: Option<Instant>,
     wait: Duration,
 }
@@ -45,35 +51,37 @@ impl Default for Identities {
     fn default() -> Self {
         Self {
             of: HashMap::new(),
+            reader: Reader::default(),
             bytes: 0,
             round: 0,
             allowance: ALLOWANCE,
-            allowed_until: Instant::now(),
+            counted: Instant::now(),
         }
     }
 }
 
 impl Identities {
-    /// Looks at a process that was sampled, if it is new.
+    /// Has a process that was sampled looked at, if it is new.
     pub fn see(&mut self, process: &ProcessId) {
         if self.of.contains_key(process) {
             return;
         }
-        let now = Instant::now();
         let known = Known {
             identity: None,
             bytes: 0,
             round: self.round,
-            next: Some(now),
+            next: Some(Instant::now()),
             wait: SOON,
         };
         self.of.insert(*process, known);
-        self.look(process);
+        self.take_answers();
+        self.ask(process);
         self.evict();
     }
 
-    /// Looks at those again whose time has come.
+    /// Has those looked at again whose time has come.
     pub fn look_again(&mut self) {
+        self.take_answers();
         let now = Instant::now();
         let due = |known: &Known| known.next.is_some_and(|next| next <= now);
         let mut due: Vec<_> = self.of.iter().filter(|(_, known)| due(known)).collect();
@@ -81,17 +89,17 @@ impl Identities {
         due.sort_by_key(|(_, known)| known.next);
         let due: Vec<ProcessId> = due.into_iter().map(|(process, _)| *process).collect();
         for process in due {
-            if !self.look(&process) {
+            if !self.ask(&process) {
                 return;
             }
         }
     }
 
-    /// Returns whether there was time.
-    fn look(&mut self, process: &ProcessId) -> bool {
+    /// Returns whether there is time for it.
+    fn ask(&mut self, process: &ProcessId) -> bool {
         let now = Instant::now();
-        let quiet = now.saturating_duration_since(self.allowed_until);
-        self.allowed_until = now;
+        let quiet = now.saturating_duration_since(self.counted);
+        self.counted = now;
         self.allowance = ALLOWANCE.min(self.allowance + quiet / SHARE);
         if self.allowance.is_zero() {
             return false;
@@ -99,24 +107,35 @@ impl Identities {
         let Some(known) = self.of.get_mut(process) else {
             return true;
         };
-        known.next = None;
-        if let Ok(handle) = ProcessHandle::open_same(process) {
-            match &mut known.identity {
-                Some(identity) => {
-                    identity.look_again(&handle);
-                }
-                none => *none = Some(identify(&handle)),
-            }
-            if handle.is(process) {
-                known.next = Some(now + known.wait);
-                known.wait = SELDOM.min(known.wait * 2);
-            }
+        let asked = self.reader.ask(*process, known.identity.clone());
+        if asked {
+            known.next = None;
+        }
+        asked
+    }
+
+    fn take_answers(&mut self) {
+        while let Some(answer) = self.reader.poll() {
+            self.take(answer);
+        }
+    }
+
+    fn take(&mut self, answer: Answer) {
+        self.allowance = self.allowance.saturating_sub(answer.spent);
+        let Some(known) = self.of.get_mut(&answer.process) else {
+            return;
+        };
+        if answer.identity.is_some() {
+            known.identity = answer.identity;
+        }
+        if answer.alive {
+            known.next = Some(Instant::now() + known.wait);
+            known.wait = SELDOM.min(known.wait * 2);
         }
         let bytes = known.identity.as_ref().map_or(0, Identity::bytes);
         self.bytes = self.bytes + bytes - known.bytes;
         known.bytes = bytes;
-        self.allowance = self.allowance.saturating_sub(now.elapsed());
-        true
+        self.evict();
     }
 
     /// Forgets those that were not sampled for the longest time, once there are too many.
@@ -127,15 +146,17 @@ impl Identities {
         let mut rounds: Vec<u64> = self.of.values().map(|known| known.round).collect();
         rounds.sort_unstable();
         let middle = rounds[rounds.len() / 2];
-        let mut left = rounds.len() / 2;
+        let older = rounds.partition_point(|round| *round < middle);
+        // Of those in the middle as many as make it half.
+        let mut left = rounds.len().div_ceil(2) - older;
         let bytes = &mut self.bytes;
         self.of.retain(|_, known| {
-            let older = known.round < middle || known.round == middle && left > 0;
-            if older {
-                left = left.saturating_sub(1);
+            let goes = known.round < middle || known.round == middle && left > 0;
+            if goes {
+                left -= usize::from(known.round == middle);
                 *bytes -= known.bytes;
             }
-            !older
+            !goes
         });
     }
 
@@ -150,9 +171,13 @@ impl Identities {
         let mut images: HashMap<(u32, u64), u32> = HashMap::new();
         for (id, _) in &processes {
             *images.entry((id.pid, id.start)).or_default() += 1;
+            self.see(id);
+        }
+        let until = Instant::now() + PATIENCE;
+        while let Some(answer) = self.reader.wait(until) {
+            self.take(answer);
         }
         for (id, executable) in processes {
-            self.see(&id);
             // One that executed several files may have been looked at in another's time.
             let is_one = images.get(&(id.pid, id.start)) == Some(&1);
             let Some(known) = self.of.get_mut(&id) else {
@@ -186,3 +211,6 @@ impl Identities {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,13 @@ impl Cgroup {
         Ok(Self { path })
     }
 
+    /// A group in this one.
+    pub fn below(&self, name: &str) -> Result<Self, String> {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { path })
+    }
+
     /// Moves a process with all its threads into the group.
     pub fn add(&self, pid: u32) -> Result<(), String> {
         let file = self.path.join("cgroup.procs");

@@ -69,17 +69,21 @@ impl Engine {
 
     /// Runs a command in a new container that sees `folder` as /workload.
     pub fn run(&self, folder: &Path, command: &[&str]) -> Result<Container, Problem> {
+        self.run_with(&[], folder, command)
+    }
+
+    /// The same with further options of `docker run`.
+    pub fn run_with(
+        &self,
+        options: &[&str],
+        folder: &Path,
+        command: &[&str],
+    ) -> Result<Container, Problem> {
         let mount = format!("{}:/workload:ro", folder.display());
         let id = run(Command::new("docker")
-            .args([
-                "run",
-                "--detach",
-                "--network",
-                "none",
-                "--volume",
-                &mount,
-                IMAGE,
-            ])
+            .args(["run", "--detach", "--network", "none", "--volume", &mount])
+            .args(options)
+            .arg(IMAGE)
             .args(command))?;
         let id = id.trim().to_owned();
         let pid = run(Command::new("docker").args(["inspect", "--format", "{{.State.Pid}}", &id]))?;

@@ -1,10 +1,15 @@
 //! What an OpenTelemetry Collector writes of the profiles that it took: OTLP as JSON, a message a line.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer};
 
 use super::Counts;
 
 const PID: &str = "process.pid";
+
+/// Attributes by process id.
+pub type Resources = BTreeMap<u32, BTreeMap<String, String>>;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -147,6 +152,44 @@ pub fn stacks(text: &str) -> Result<Counts, String> {
     Ok(counts)
 }
 
+/// The attributes of each process's resource, numbers as texts, by the process's id.
+pub fn resources(text: &str) -> Result<Resources, String> {
+    let mut resources = Resources::new();
+    for line in text.lines() {
+        let message: Message =
+            serde_json::from_str(line).map_err(|error| format!("not a message: {error}"))?;
+        for resource in &message.resource_profiles {
+            let resource = &resource.resource;
+            let pid = pid(&message.dictionary, resource).ok_or("a resource has no process.pid")?;
+            let pid = pid.parse().map_err(|_| format!("the pid is {pid:?}"))?;
+            let own: &mut BTreeMap<_, _> = resources.entry(pid).or_default();
+            for attribute in &resource.attributes {
+                let strings = &message.dictionary.string_table;
+                let key = match attribute.key_strindex {
+                    0 => Some(&attribute.key),
+                    index => strings.get(index),
+                };
+                let value = match &attribute.value["stringValueStrindex"] {
+                    serde_json::Value::Number(index) => {
+                        let index = index.as_u64().unwrap_or(u64::MAX) as usize;
+                        strings.get(index).map(String::as_str)
+                    }
+                    _ => ["stringValue", "intValue"]
+                        .iter()
+                        .find_map(|kind| attribute.value[kind].as_str()),
+                };
+                let (key, value) = key.zip(value).ok_or_else(|| {
+                    format!("attribute {} is none: {}", attribute.key, attribute.value)
+                })?;
+                if own.insert(key.clone(), value.to_owned()).is_some() {
+                    return Err(format!("process {pid} has {key} twice"));
+                }
+            }
+        }
+    }
+    Ok(resources)
+}
+
 fn pid<'a>(dictionary: &Dictionary, resource: &'a Resource) -> Option<&'a str> {
     let pid = resource.attributes.iter().find(|attribute| {
         let moved = dictionary.string_table.get(attribute.key_strindex);
@@ -212,6 +255,25 @@ mod tests {
             .replace(r#""/lib/x.so"]"#, r#""/lib/x.so","process.pid"]"#);
         let counts = stacks(&moved).expect("the message is right");
         assert!(counts.keys().all(|stack| stack.starts_with("12;")));
+    }
+
+    #[test]
+    fn attributes_of_resources() {
+        let one = MESSAGE.replace('\n', "");
+        let more = one.replace(
+            r#""attributes":["#,
+            r#""attributes":[{"keyStrindex":3,"value":{"stringValueStrindex":1}},
+            {"key":"a","value":{"stringValue":"b"}},"#,
+        );
+        let more = more.replace('\n', "");
+        let expected = [("a", "b"), ("main", "f"), ("process.pid", "12")];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(
+            resources(&more),
+            Ok(Resources::from([(12, BTreeMap::from(expected))]))
+        );
+        let twice = more.replace(r#""key":"a""#, r#""key":"main""#);
+        assert!(resources(&twice).is_err());
     }
 
     #[test]

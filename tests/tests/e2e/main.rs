@@ -13,6 +13,7 @@ mod filters;
 mod formats;
 mod go;
 mod identity;
+mod metadata;
 mod native;
 mod output;
 mod places;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     cells.extend(agent::cells(&world));
     cells.extend(reports::cells(&world));
     cells.extend(telemetry::cells(&world));
+    cells.extend(metadata::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()

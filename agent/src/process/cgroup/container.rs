@@ -11,6 +11,7 @@
 //! with the container's own cgroups below them.
 
 use super::super::identity::ProcessHandle;
+use super::root::{Roots, roots};
 
 /// Hexadecimal digits of an id.
 const ID: usize = 64;
@@ -19,21 +20,61 @@ const TASK: usize = 32;
 /// Fewest digits that may stand for an id.
 pub const PREFIX: usize = 12;
 /// Most bytes of a `cgroup` file: a line for each of some 14 hierarchies.
-const MEMBERSHIP: u64 = 256 << 10;
+pub(super) const MEMBERSHIP: u64 = 256 << 10;
 
 /// The container that a process is in, by its cgroups.
 pub fn container_id(process: &ProcessHandle) -> Option<String> {
-    id_in_membership(&process.read("cgroup", MEMBERSHIP).ok()?).map(str::to_owned)
+    let text = process.read("cgroup", MEMBERSHIP).ok()?;
+    if let Some(id) = id_in_membership(&text) {
+        return Some(id.to_owned());
+    }
+    // It may be in the part of the path that a cgroup namespace hides: the container that we
+    // ourselves are in.
+    id_with_roots(&text, roots()?)
 }
 
-/// The container of a `/proc/PID/cgroup` file. Of containers in each other the innermost one.
+/// The container of a `/proc/PID/cgroup` file. Of containers in each other the innermost one, which
+/// may have a cgroup in some hierarchies only.
 pub fn id_in_membership(text: &[u8]) -> Option<&str> {
-    text.split(|&byte| byte == b'\n').find_map(|line| {
-        // Number, controllers, path; the path may have colons.
-        let path = line.splitn(3, |&byte| byte == b':').nth(2)?;
-        path.rsplit(|&byte| byte == b'/')
-            .find_map(|name| id_in_name(name))
+    let mut innermost = None;
+    for (depth, id) in lines(text).filter_map(|(_, path)| id_in_path(path)) {
+        if innermost.is_none_or(|(other, _)| depth > other) {
+            innermost = Some((depth, id));
+        }
+    }
+    innermost.map(|(_, id)| id)
+}
+
+/// The same by whole paths.
+fn id_with_roots(text: &[u8], roots: &Roots) -> Option<String> {
+    lines(text).find_map(|(controllers, path)| {
+        let whole = roots.whole(controllers, path)?;
+        id_in_path(&whole).map(|(_, id)| id.to_owned())
     })
+}
+
+/// Controllers and path of each hierarchy.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let lines = text.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| {
+        // Number, controllers, path; the path may have colons.
+        let mut fields = line.splitn(3, |&byte| byte == b':');
+        let _number = fields.next()?;
+        let controllers = fields.next()?;
+        let path = fields.next()?;
+        // The process is ending, and its cgroup is gone.
+        Some((
+            controllers,
+            path.strip_suffix(b" (deleted)").unwrap_or(path),
+        ))
+    })
+}
+
+/// The innermost container of a path, and how deep it is.
+fn id_in_path(path: &[u8]) -> Option<(usize, &str)> {
+    let names = path.split(|&byte| byte == b'/').enumerate();
+    let ids = names.filter_map(|(depth, name)| Some((depth, id_in_name(name)?)));
+    ids.last()
 }
 
 /// The id in the name of one cgroup, if it is a container's.
@@ -74,57 +115,4 @@ fn is_hexadecimal(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-    fn id(name: &str) -> Option<&str> {
-        id_in_name(name.as_bytes())
-    }
-
-    #[test]
-    fn names() {
-        for name in [
-            A.to_owned(),
-            format!("docker-{A}.scope"),
-            format!("cri-containerd-{A}.scope"),
-            format!("crio-{A}"),
-            format!("libpod-{A}.scope"),
-            format!("kubepods-besteffort-pod1234.slice:cri-containerd:{A}"),
-        ] {
-            assert_eq!(id(&name), Some(A), "{name}");
-        }
-        let task = format!("{}-3456789", &A[..32]);
-        assert_eq!(id(&task), Some(&*task));
-        for name in [
-            format!("crio-conmon-{A}.scope"),
-            format!("0{A}"),
-            A[1..].to_owned(),
-            A.to_uppercase(),
-            "system.slice".to_owned(),
-            format!("{}-", &A[..32]),
-            format!("{}é{}", &A[..31], &A[..32]),
-        ] {
-            assert_eq!(id(&name), None, "{name}");
-        }
-        assert_eq!(id_in_name(b"\xFF"), None);
-    }
-
-    #[test]
-    fn memberships() {
-        let b = A.replace('0', "f");
-        let text = format!("12:pids:/\n1:name=systemd:/docker/{A}/docker/{b}/init.scope\n0::/\n");
-        assert_eq!(id_in_membership(text.as_bytes()), Some(&*b));
-        let text = format!("0::/../kubepods-burstable.slice/cri-containerd-{A}.scope\n");
-        assert_eq!(id_in_membership(text.as_bytes()), Some(A));
-        assert_eq!(id_in_membership(b"0::/user.slice\nnonsense\n:\n"), None);
-    }
-
-    #[test]
-    fn prefixes() {
-        assert!(is_id_prefix(&A[..12]) && is_id_prefix(A));
-        assert!(!is_id_prefix(&A[..11]) && !is_id_prefix("my-container"));
-        assert!(is_id_prefix(&format!("{}-77", &A[..32])));
-    }
-}
+mod tests;

@@ -63,12 +63,20 @@ pub fn hierarchies(subsystem: &dyn Fn(&str) -> Option<u32>) -> Vec<Hierarchy> {
     let first = link("1");
     let mut found = Vec::new();
     if first.is_some() && first != link("self") {
-        found = in_mounts_of("/proc/1/mountinfo", Path::new("/proc/1/root"), subsystem);
-        found.retain(|hierarchy| hierarchy.mount.is_dir());
+        found = hierarchies_of("1", subsystem);
     }
     if found.is_empty() {
         found = in_mounts_of("/proc/self/mountinfo", Path::new("/"), subsystem);
     }
+    found
+}
+
+/// The same as another process has them mounted.
+pub fn hierarchies_of(pid: &str, subsystem: &dyn Fn(&str) -> Option<u32>) -> Vec<Hierarchy> {
+    let root = format!("/proc/{pid}/root");
+    let mountinfo = format!("/proc/{pid}/mountinfo");
+    let mut found = in_mounts_of(&mountinfo, Path::new(&root), subsystem);
+    found.retain(|hierarchy| hierarchy.mount.is_dir());
     found
 }
 

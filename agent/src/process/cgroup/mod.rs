@@ -11,6 +11,7 @@ use thiserror::Error;
 pub mod container;
 pub mod engine;
 pub mod hierarchy;
+mod root;
 
 pub use container::container_id;
 use hierarchy::{Hierarchy, hierarchies};
