@@ -1,4 +1,4 @@
-//! Segments of a store, with whatever bytes in them: the first byte says where the first of two ends.
+//! Two segments of a store, with whatever bytes in them: the first two bytes say where the first ends.
 //! Whatever they hold, readers and destinations get the same of them, the store can be used, and
 //! what is appended is there when it is opened again.
 
@@ -20,7 +20,8 @@ const LIMITS: Limits = Limits {
     age: Duration::MAX,
 };
 const HEADER_BYTES: usize = 80;
-const SECOND_SEGMENT: u64 = 100;
+/// The third message that a seed has may be in the second segment.
+const SECOND_SEGMENT: u64 = 3;
 /// Sequence and bytes of a message.
 type Found = Vec<(u64, Vec<u8>)>;
 
@@ -31,11 +32,11 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 fuzz_target!(init: seeds::write(seeds), |input: &[u8]| {
-    let Some((&split, bytes)) = input.split_first() else {
+    let Some((split, bytes)) = input.split_first_chunk() else {
         return;
     };
     let mut bytes = bytes.to_vec();
-    let split = bytes.len() * usize::from(split) / 256;
+    let split = usize::from(u16::from_le_bytes(*split)).min(bytes.len());
     let (first, second) = bytes.split_at_mut(split);
     repair(first);
     repair(second);
@@ -111,32 +112,40 @@ fn messages() -> Found {
     found
 }
 
-/// The bug put in on purpose: a message behind two others, of a sequence that no seed has.
+/// The bug put in on purpose: a message whose sequence is far from the one's before it.
 fn planted(found: &Found) {
-    let reached = found.len() > 2 && found.iter().any(|(sequence, _)| *sequence > 1000);
-    let sequences = || found.iter().map(|(sequence, _)| sequence);
+    let far = |pair: &[(u64, Vec<u8>)]| pair[1].0 - pair[0].0 > 3;
+    let reached = found.windows(2).any(far);
+    let sequences: Vec<u64> = found.iter().map(|(sequence, _)| *sequence).collect();
     assert!(
         !(cfg!(feature = "planted") && reached),
-        "planted: {:?}",
-        sequences().collect::<Vec<_>>()
+        "planted: {sequences:?}"
     );
 }
 
-/// What a store writes, cut into two segments at several places.
+/// What a store writes, in one segment and in two, and cut off.
 fn seeds() -> Vec<Vec<u8>> {
     let folder = std::env::temp_dir().join(format!("strata-seeds-{}", std::process::id()));
     let store = Store::open(&folder, LIMITS).unwrap();
-    let message = |number: u64| Message {
-        start: number,
-        end: number + 1,
-        samples: number,
-        bytes: vec![number as u8; 20 * number as usize],
-    };
-    let batch: Vec<Message> = (0..3).map(message).collect();
-    store.append(&batch).unwrap();
-    let segment = fs::read(folder.join(format!("{:020}.segment", 1))).unwrap();
+    let path = folder.join(format!("{:020}.segment", 1));
+    let mut segment = Vec::new();
+    let mut seeds = Vec::new();
+    for number in 0..3 {
+        let message = Message {
+            start: number,
+            end: number + 1,
+            samples: number,
+            bytes: vec![number as u8; 20 * number as usize],
+        };
+        store.append(&[message]).unwrap();
+        let before = segment.len() as u16;
+        segment = fs::read(&path).unwrap();
+        for split in [before, u16::MAX] {
+            seeds.push([&split.to_le_bytes(), &segment[..]].concat());
+        }
+    }
+    seeds.push([&[255, 255], &segment[..segment.len() - 9]].concat());
     drop(store);
     fs::remove_dir_all(&folder).unwrap();
-    let seeds = [255, 90, 0].map(|split| [&[split], &segment[..]].concat());
-    seeds.to_vec()
+    seeds
 }
