@@ -67,7 +67,7 @@ fn print(
     let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     println!(
         "{took:?}: {weight} samples in the profile, {} taken, {} wait, {} accepted, {} due, {} runs, {} \
-         stacks, {} frames, {} unnamed, {outside} outside of {:?}, lost {:?}, cut {:?}, held {:?}, evicted {:?}, {memory:?}, {descriptors} descriptors",
+         stacks, {} frames, {} unnamed, {outside} outside of {:?}, lost {:?}, cut {:?}, tables {:?}, {memory:?}, {descriptors} descriptors",
         statistics.total.samples,
         statistics.waiting,
         statistics.total.entries,
@@ -79,7 +79,6 @@ fn print(
         profile.span.duration(),
         statistics.lost,
         statistics.total.cut,
-        statistics.held,
-        statistics.evicted,
+        statistics.tables,
     );
 }

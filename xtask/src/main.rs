@@ -10,6 +10,7 @@ mod outage;
 mod process;
 mod repository;
 mod scratch;
+mod soak;
 mod vm;
 
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ enum Chore {
     Vm(vm::Args),
     /// Take the Collector away for ten minutes, under load, and prove that nothing is lost.
     Outage(outage::Args),
+    /// Run the agent while everything comes and goes, and prove that nothing of it grows.
+    Soak(soak::Args),
     /// Measure what Strata costs, and what other profilers cost.
     Bench(bench::Args),
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Man(args) => man::run(&repository, &args),
         Chore::Vm(args) => vm::run(&repository, &args),
         Chore::Outage(args) => outage::run(&repository, &args),
+        Chore::Soak(args) => soak::run(&repository, &args),
         Chore::Bench(args) => bench::run(&repository, &args),
     });
     match result {

@@ -10,6 +10,9 @@ use super::statistics::{Occupancy, ProcessTally, Statistics, Tally};
 use super::{Session, SessionError};
 use crate::bpf::Event;
 
+/// Processes that the kernel side counts apart.
+const PROCESSES: usize = 8192;
+
 /// Where the kernel side's counters, which only grow, stood at the last batch.
 #[derive(Default)]
 pub struct Account {
@@ -142,44 +145,66 @@ impl Session {
 
     /// Memory in use and what left it, after all of the batch was named.
     pub(super) fn count_memory(&mut self, statistics: &mut Statistics) {
-        let held = [
-            ("stacks", self.stacks.bytes() as u64),
-            ("code_objects", self.codes.bytes() as u64),
-            ("threads", self.names.bytes() as u64),
-            ("names", self.named.bytes() as u64),
-            ("symbols", self.symbolizer.bytes() as u64),
-            ("deferred", self.deferred.bytes() as u64),
-            ("rows", self.table.bytes()),
-        ];
-        for (name, bytes) in held {
-            statistics.held.insert(name.to_owned(), bytes);
-        }
-        let (cells, most) = self.table.occupancy();
-        let counts = [
-            ("stacks", self.stacks.len() as u64, 0),
+        let bounds = &self.config.bounds;
+        let (cells, all_cells) = self.table.occupancy();
+        let tables = [
+            (
+                "stack_bytes",
+                self.stacks.bytes() as u64,
+                bounds.stacks,
+                self.stacks.take_evicted(),
+            ),
+            (
+                "code_object_bytes",
+                self.codes.bytes() as u64,
+                bounds.codes,
+                self.codes.take_evicted(),
+            ),
+            (
+                "thread_bytes",
+                self.names.bytes() as u64,
+                bounds.threads,
+                self.names.take_evicted(),
+            ),
+            (
+                "name_bytes",
+                self.named.bytes() as u64,
+                bounds.names,
+                self.named.take_evicted(),
+            ),
+            (
+                "symbol_bytes",
+                self.symbolizer.bytes() as u64,
+                bounds.symbols.cache_bytes,
+                0,
+            ),
+            (
+                "deferred_bytes",
+                self.deferred.bytes() as u64,
+                bounds.deferred,
+                0,
+            ),
             (
                 "files",
                 self.executables.len() as u64,
-                self.config.bounds.files as u64,
+                bounds.files,
+                mem::take(&mut self.executables.evicted),
             ),
-            ("row_cells", cells, most),
-            ("processes", self.account.processes.len() as u64, 0),
+            ("row_cells", cells, all_cells as usize, 0),
+            (
+                "processes",
+                self.account.processes.len() as u64,
+                PROCESSES,
+                0,
+            ),
         ];
-        for (name, count, most) in counts {
-            statistics
-                .tables
-                .insert(name.to_owned(), Occupancy { count, most });
-        }
-        let evicted = [
-            ("stacks", self.stacks.take_evicted()),
-            ("code_objects", self.codes.take_evicted()),
-            ("threads", self.names.take_evicted()),
-            ("names", self.named.take_evicted()),
-            ("files", mem::take(&mut self.executables.evicted)),
-        ];
-        for (name, count) in evicted {
-            statistics.evicted.insert(name.to_owned(), count);
-        }
+        let tables = tables.map(|(name, used, most, evicted)| Occupancy {
+            name,
+            used,
+            most: most as u64,
+            evicted,
+        });
+        statistics.tables = tables.into();
     }
 
     /// Processes that were not sampled make room in the kernel side's table for others. They are

@@ -97,7 +97,12 @@ impl Session {
     fn forget(&mut self) -> Result<(), SessionError> {
         let gone = self.stacks.next_batch();
         self.loaded.forget_stacks(gone.into_iter())?;
+        self.symbolizer.trim();
+        // What a batch took for a moment is given back by the next tick.
+        self.files_were_read = true;
         self.executables.next_batch(!self.deferred.is_empty());
+        self.executables
+            .give_up_deleted(&mut self.loaded, &mut self.table)?;
         self.forget_processes()
     }
 

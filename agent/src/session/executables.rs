@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::mem;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +21,8 @@ use crate::unwind::{self, Segments};
 
 /// Most files, counted by identity: the kernel side's table has as many entries.
 const FILES: usize = 8192;
+/// Batches without a sample after which is looked whether a file is deleted.
+const UNUSED: u64 = 6;
 /// Files that wait for room in the tables of rows. They are few: room comes in a moment.
 const UNPLACED: usize = 8;
 
@@ -323,6 +326,31 @@ impl Executables {
         }
     }
 
+    /// Gives up files that nobody can execute again, once no batch had them for a while: an open
+    /// file takes room on the disk until then.
+    pub fn give_up_deleted(
+        &mut self,
+        loaded: &mut Loaded,
+        table: &mut Table,
+    ) -> Result<(), LoadError> {
+        if !self.batch.is_multiple_of(UNUSED) {
+            return Ok(());
+        }
+        let unused =
+            |known: &&Known| known.file.id >= EXECUTABLE_FIRST && known.used + UNUSED < self.batch;
+        let deleted: Vec<u32> = self
+            .by_id
+            .values()
+            .filter(unused)
+            .filter(|known| is_deleted(&known.file.source))
+            .map(|known| known.file.id)
+            .collect();
+        for id in deleted {
+            self.give_up(loaded, table, id)?;
+        }
+        Ok(())
+    }
+
     /// Files that were given up since this was last asked.
     pub fn take_gone(&mut self) -> Vec<Gone> {
         mem::take(&mut self.gone)
@@ -440,4 +468,12 @@ impl Executables {
 /// The file to be kept open of what the process room opened.
 pub fn source(file: File) -> Source {
     Source::File(Arc::new(file))
+}
+
+/// Without any name.
+fn is_deleted(source: &Source) -> bool {
+    match source {
+        Source::File(file) => file.metadata().is_ok_and(|metadata| metadata.nlink() == 0),
+        Source::Bytes(_) => false,
+    }
 }

@@ -68,12 +68,14 @@ pub struct ProcessTally {
     pub tally: Tally,
 }
 
-/// How full a table is.
+/// How full something is that is bounded.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Occupancy {
-    pub count: u64,
-    /// 0: its bytes are what is bounded.
+    pub name: &'static str,
+    pub used: u64,
     pub most: u64,
+    /// What was not used for the longest time and left.
+    pub evicted: u64,
 }
 
 /// All of a batch, as `--stats-json` writes it of a recording, which is one.
@@ -107,12 +109,8 @@ pub struct Statistics {
     pub interpreters: BTreeMap<String, u64>,
     /// Files without rows, by reason.
     pub files: BTreeMap<String, u64>,
-    /// Memory in use, by what it is used for, in bytes.
-    pub held: BTreeMap<String, u64>,
-    /// Entries of tables that have a number of them.
-    pub tables: BTreeMap<String, Occupancy>,
-    /// What was not used for the longest time and left full tables.
-    pub evicted: BTreeMap<String, u64>,
+    /// What is bounded.
+    pub tables: Vec<Occupancy>,
     pub processes: Vec<ProcessTally>,
 }
 
@@ -137,9 +135,13 @@ impl Statistics {
         add_up(&mut self.kernel, &next.kernel);
         self.interpreters.clone_from(&next.interpreters);
         add_up(&mut self.files, &next.files);
-        self.held.clone_from(&next.held);
-        self.tables.clone_from(&next.tables);
-        add_up(&mut self.evicted, &next.evicted);
+        let evicted = |name| self.tables.iter().find(|it| it.name == name);
+        let evicted = |name| evicted(name).map_or(0, |it| it.evicted);
+        let tables = next.tables.iter().map(|table| Occupancy {
+            evicted: table.evicted + evicted(table.name),
+            ..*table
+        });
+        self.tables = tables.collect();
     }
 }
 

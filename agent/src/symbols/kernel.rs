@@ -1,5 +1,6 @@
 //! Names of kernel functions from `/proc/kallsyms`.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -97,7 +98,28 @@ impl KernelSymbols {
             });
         }
         functions.shrink_to_fit();
-        Ok(Self { text, functions })
+        let mut symbols = Self { text, functions };
+        symbols.compact();
+        Ok(symbols)
+    }
+
+    /// Keeps the names of functions alone: addresses and data are most of the text.
+    fn compact(&mut self) {
+        let mut text = Vec::new();
+        let mut modules = HashMap::new();
+        for function in &mut self.functions {
+            let start = text.len() as u32;
+            text.extend(part(&self.text, function.name));
+            function.name.0 = start;
+            let module = part(&self.text, function.module);
+            function.module.0 = *modules.entry(module).or_insert_with(|| {
+                let start = text.len() as u32;
+                text.extend(module);
+                start
+            });
+        }
+        text.shrink_to_fit();
+        self.text = text;
     }
 
     /// How many functions there are.

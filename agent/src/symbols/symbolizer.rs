@@ -216,20 +216,7 @@ impl Symbolizer {
     fn keep(&mut self, key: Key, content: Content, bytes: usize) {
         self.cache.remove(&key);
         let bytes = bytes + ENTRY_BYTES;
-        let mut total = bytes
-            + self
-                .cache
-                .values()
-                .map(|cached| cached.bytes)
-                .sum::<usize>();
-        while total > self.options.cache_bytes {
-            let oldest = self.cache.iter().min_by_key(|(_, cached)| cached.used);
-            let Some((oldest, _)) = oldest.map(|(key, cached)| (*key, cached.used)) else {
-                break;
-            };
-            let removed = self.cache.remove(&oldest);
-            total -= removed.map_or(0, |cached| cached.bytes);
-        }
+        self.make_room(bytes);
         self.clock += 1;
         let used = self.clock;
         let cached = Cached {
@@ -238,6 +225,24 @@ impl Symbolizer {
             used,
         };
         self.cache.insert(key, cached);
+    }
+
+    /// Nothing is in use for now: also a file that is larger than the cache leaves it.
+    pub fn trim(&mut self) {
+        self.make_room(0);
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        let cached = self.cache.values().map(|cached| cached.bytes);
+        let mut total = bytes + cached.sum::<usize>();
+        while total > self.options.cache_bytes {
+            let oldest = self.cache.iter().min_by_key(|(_, cached)| cached.used);
+            let Some(oldest) = oldest.map(|(key, _)| *key) else {
+                break;
+            };
+            let removed = self.cache.remove(&oldest);
+            total -= removed.map_or(0, |cached| cached.bytes);
+        }
     }
 
     fn report(&mut self, subject: &str, error: SymbolError) {

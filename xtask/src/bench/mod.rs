@@ -4,7 +4,7 @@
 //! drifts by more than a profiler costs. docs/cost.md says what is measured, how, and what came of it.
 
 mod agent;
-mod child;
+pub mod child;
 mod completeness;
 mod counter;
 mod figure;
@@ -13,7 +13,7 @@ mod machine;
 mod perf;
 mod pool;
 mod priority;
-mod proc;
+pub mod proc;
 mod rivals;
 mod rows;
 mod run_time;

@@ -10,9 +10,9 @@ use super::config::Loaded;
 use super::keeper::Lost;
 use super::service;
 use crate::export::Exporters;
-use crate::session::Session;
+use crate::session::{Occupancy, Session};
 use crate::store::Store;
-use crate::telemetry::{Batches, Sampling, Settings, Status, Telemetry, serve};
+use crate::telemetry::{Batches, Sampling, Settings, Status, Table, Telemetry, serve};
 
 pub struct Reporter {
     telemetry: Arc<Telemetry>,
@@ -60,12 +60,22 @@ impl Reporter {
                 store_age: config.store_age,
             },
             sampling,
+            tables: session.totals().tables.iter().map(table).collect(),
             batches: self.batches,
             store: self.store.status(),
             store_error: lost.last_error(),
             exporters: exporters.status(),
             ..Status::default()
         });
+    }
+}
+
+fn table(occupancy: &Occupancy) -> Table {
+    Table {
+        name: occupancy.name,
+        used: occupancy.used,
+        most: occupancy.most,
+        evicted: occupancy.evicted,
     }
 }
 
