@@ -97,6 +97,8 @@ impl Room {
 /// until there are no others.
 pub struct Rules {
     numbers: HashMap<Rule, u16>,
+    /// By number.
+    rules: Vec<Rule>,
     /// Files that have a rule, by its number.
     uses: Vec<u32>,
     free: Vec<u16>,
@@ -106,6 +108,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             numbers: HashMap::from([(Rule::END, RULE_END)]),
+            rules: vec![Rule::END, Rule::END],
             // No rule at all, and the end, which no file can give back.
             uses: vec![1, 1],
             free: Vec::new(),
@@ -122,6 +125,7 @@ impl Rules {
         }
         let number = if self.uses.len() < RULES as usize {
             self.uses.push(0);
+            self.rules.push(*rule);
             self.uses.len() as u16 - 1
         } else {
             if self.free.is_empty() {
@@ -130,8 +134,13 @@ impl Rules {
             self.free.pop()?
         };
         self.uses[usize::from(number)] = 1;
+        self.rules[usize::from(number)] = *rule;
         self.numbers.insert(*rule, number);
         Some((number, true))
+    }
+
+    pub fn get(&self, number: u16) -> Option<Rule> {
+        self.rules.get(usize::from(number)).copied()
     }
 
     /// A file does not have these any longer.

@@ -4,7 +4,9 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use agent_common::executable::Executable;
-use agent_common::row::{RULE_END, RULES, SHARD_CELLS, SHARD_SHIFT, SHARDS, pack};
+use agent_common::row::{
+    RULE_END, RULE_NONE, RULES, SHARD_CELLS, SHARD_SHIFT, SHARDS, find_rule, pack,
+};
 use agent_common::step::Rule;
 use aya::maps::{Array, ArrayOfMaps, MapData};
 use memmap2::{MmapMut, MmapOptions};
@@ -160,6 +162,24 @@ impl Table {
         for rules in self.room.wake() {
             self.rules.release(&rules);
         }
+    }
+
+    /// The rule at an offset of a file that was told to the kernel side, by what is told there.
+    pub fn rule(&self, file: &Executable, offset: u64) -> Option<Rule> {
+        match find_rule(file, offset, |cell| self.cell(cell)) {
+            RULE_NONE => None,
+            number => self.rules.get(number),
+        }
+    }
+
+    fn cell(&self, number: u32) -> Option<u32> {
+        let shard = self
+            .shards
+            .get((number >> SHARD_SHIFT) as usize)?
+            .as_ref()?;
+        let place = (number & (SHARD_CELLS - 1)) as usize * 4;
+        let cell = shard.cells.get(place..place + 4)?;
+        Some(u32::from_ne_bytes(cell.try_into().ok()?))
     }
 
     /// Memory of the shards that exist, in bytes.

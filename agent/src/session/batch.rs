@@ -100,7 +100,7 @@ impl Session {
         self.symbolizer.trim();
         // What a batch took for a moment is given back by the next tick.
         self.files_were_read = true;
-        self.executables.next_batch(!self.deferred.is_empty());
+        self.executables.next_batch();
         self.executables
             .give_up_deleted(&mut self.loaded, &mut self.table)?;
         self.forget_processes()

@@ -1,11 +1,10 @@
 //! Samples that came before the rows of their code, unwound here as soon as those are there.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_common::cut::{NativeEnd, PythonEnd};
-use agent_common::executable::{EXECUTABLE_VDSO, FileId};
+use agent_common::executable::FileId;
 use agent_common::process::ProcessId;
 use agent_common::record::{Deferred, Sample};
 use agent_common::stack::{NativeFrame, StackShape};
@@ -13,12 +12,12 @@ use agent_common::step::Frame;
 
 use super::executables::Executables;
 use super::loader::Loader;
-use super::space::{Mapped, Rows, Snapshot};
+use super::space::{Mapped, Snapshot};
 use super::stacks::Body;
+use crate::bpf::table::Table;
 use crate::process::ProcessHandle;
 use crate::process::file_id::Wanted;
-use crate::symbols::Source;
-use crate::unwind::{self, Machine, StackSlice, walk};
+use crate::unwind::{Machine, StackSlice, walk};
 
 /// Most samples that wait.
 const WAITING: usize = 512;
@@ -54,7 +53,6 @@ pub struct DeferredSamples {
     kernel: HashMap<u64, Vec<u64>>,
     snapshots: HashMap<ProcessId, Option<Snapshot>>,
     announced: HashMap<(ProcessId, u64), FileId>,
-    rows: Rows,
 }
 
 impl DeferredSamples {
@@ -67,7 +65,6 @@ impl DeferredSamples {
             kernel: HashMap::new(),
             snapshots: HashMap::new(),
             announced: HashMap::new(),
-            rows: Rows::default(),
         }
     }
 
@@ -166,12 +163,13 @@ impl DeferredSamples {
     pub fn attempt(
         &mut self,
         executables: &Executables,
+        table: &Table,
         loader: &mut Loader,
         last: bool,
     ) -> Vec<Unwound> {
         let mut done = Vec::new();
         for waiting in std::mem::take(&mut self.waiting) {
-            match self.try_one(&waiting, executables, loader) {
+            match self.try_one(&waiting, executables, table, loader) {
                 Some((native, end)) => {
                     let mut shape = shape_of(&waiting, end);
                     shape.native = native.len() as u16;
@@ -214,7 +212,6 @@ impl DeferredSamples {
         if self.waiting.is_empty() {
             self.snapshots.clear();
             self.announced.clear();
-            self.rows.clear();
             self.kernel.clear();
         } else if self.snapshots.len() > WAITING {
             // Where new samples always come before the last one is done.
@@ -229,6 +226,7 @@ impl DeferredSamples {
         &mut self,
         waiting: &Waiting,
         executables: &Executables,
+        table: &Table,
         loader: &mut Loader,
     ) -> Option<(Vec<NativeFrame>, NativeEnd)> {
         let record = &waiting.record;
@@ -239,10 +237,9 @@ impl DeferredSamples {
                 process,
                 snapshot,
                 executables,
-                rows: &self.rows,
+                table,
                 announced: &self.announced,
                 wanted: false,
-                wanted_rows: Vec::new(),
             };
             let frame = Frame {
                 pc: record.pc,
@@ -268,15 +265,7 @@ impl DeferredSamples {
                 &mut space,
                 NATIVE_LIMIT,
             );
-            let (wanted, rows) = (space.wanted, space.wanted_rows);
-            if !rows.is_empty() {
-                for id in rows {
-                    let table = rows_of(executables, id)?;
-                    self.rows.insert(id, table);
-                }
-                // The rows are there now: once more, up to the next file.
-                return self.try_one(waiting, executables, loader);
-            }
+            let wanted = space.wanted;
             if wanted {
                 return None;
             }
@@ -317,20 +306,6 @@ fn give_up(waiting: Waiting, end: NativeEnd) -> Unwound {
         sample: waiting.record.sample,
         body,
     }
-}
-
-/// A file's rows: those kept since it was read, or read once more.
-fn rows_of(executables: &Executables, id: u32) -> Option<Arc<unwind::Table>> {
-    let known = executables.get(id)?;
-    if let Some(rows) = &known.rows {
-        return Some(Arc::clone(rows));
-    }
-    let table = match &known.file.source {
-        Source::Bytes(bytes) if id == EXECUTABLE_VDSO => unwind::build_vdso(bytes).ok()?,
-        Source::Bytes(bytes) => unwind::build(bytes).ok()?,
-        Source::File(file) => unwind::build(&super::image::read(file).ok()?).ok()?,
-    };
-    Some(Arc::new(table))
 }
 
 /// A register by its DWARF number out of the kernel's `struct pt_regs`.

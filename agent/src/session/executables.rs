@@ -38,8 +38,6 @@ pub struct Known {
     pub placed: Placed,
     /// The interpreter that it holds.
     pub python: Option<Arc<Binary>>,
-    /// Rows for samples that were deferred until this file was read.
-    pub rows: Option<Arc<unwind::Table>>,
     identity: OnceCell<Identity>,
     /// Number of the batch that had it last.
     used: u64,
@@ -62,7 +60,6 @@ pub struct Gone {
 /// A file for which room was made that can be had soon.
 struct Unplaced {
     described: Box<Described>,
-    keep_rows: bool,
     since: Instant,
 }
 
@@ -140,7 +137,6 @@ impl Executables {
         loaded: &mut Loaded,
         table: &mut Table,
         described: Described,
-        keep_rows: bool,
     ) -> Result<(), LoadError> {
         if self.has(&described.key) {
             return Ok(());
@@ -148,7 +144,7 @@ impl Executables {
         if self.by_key.len() >= self.most {
             self.evict(loaded, table, self.most / 8, |_, _| false)?;
         }
-        self.place(loaded, table, Box::new(described), keep_rows)
+        self.place(loaded, table, Box::new(described))
     }
 
     /// Tries files again that found no room.
@@ -156,7 +152,7 @@ impl Executables {
         let rested = |it: &mut Unplaced| it.since.elapsed() > 2 * REST;
         let rested: Vec<Unplaced> = self.unplaced.extract_if(.., rested).collect();
         for it in rested {
-            self.place(loaded, table, it.described, it.keep_rows)?;
+            self.place(loaded, table, it.described)?;
         }
         Ok(())
     }
@@ -171,7 +167,6 @@ impl Executables {
         loaded: &mut Loaded,
         table: &mut Table,
         described: Box<Described>,
-        keep_rows: bool,
     ) -> Result<(), LoadError> {
         let mut entry = Executable::default();
         let mut placed = Placed::default();
@@ -184,7 +179,6 @@ impl Executables {
                     {
                         self.unplaced.push(Unplaced {
                             described,
-                            keep_rows,
                             since: Instant::now(),
                         });
                         return Ok(());
@@ -214,7 +208,6 @@ impl Executables {
             entry,
             placed,
             python: described.python.map(Arc::new),
-            rows: described.rows.ok().filter(|_| keep_rows).map(Arc::new),
             identity: OnceCell::new(),
             used: self.batch,
         };
@@ -299,7 +292,6 @@ impl Executables {
             slot: (slot != 0 && slot != PYTHON_PENDING).then(|| slot - 1),
         });
         self.evicted += 1;
-        known.rows = None;
         known.entry = Executable {
             id,
             ..Executable::default()
@@ -365,18 +357,10 @@ impl Executables {
         }
     }
 
-    /// The next batch begins. `rows_wanted`: whether samples wait to be unwound here.
-    pub fn next_batch(&mut self, rows_wanted: bool) {
+    /// The next batch begins.
+    pub fn next_batch(&mut self) {
         self.batch += 1;
         self.retired[1] = mem::take(&mut self.retired[0]);
-        if !rows_wanted {
-            for known in self.by_id.values_mut() {
-                // Those of the vDSO can't be read again.
-                if known.file.id >= EXECUTABLE_FIRST {
-                    known.rows = None;
-                }
-            }
-        }
     }
 
     /// Tells the kernel side that a file which it announced is one that is known already.
@@ -411,15 +395,11 @@ impl Executables {
     ) -> Result<(), LoadError> {
         let mut entry = Executable::default();
         let mut placed = Placed::default();
-        let mut rows = None;
         match unwind::build_vdso(&image) {
-            Ok(built) => {
-                match table.insert(&built) {
-                    Ok(found) => (entry, placed) = found,
-                    Err(error) => self.problem(error.name()),
-                }
-                rows = Some(Arc::new(built));
-            }
+            Ok(built) => match table.insert(&built) {
+                Ok(found) => (entry, placed) = found,
+                Err(error) => self.problem(error.name()),
+            },
             Err(error) => self.problem(error.name()),
         }
         entry.id = EXECUTABLE_VDSO;
@@ -436,7 +416,6 @@ impl Executables {
             entry,
             placed,
             python: None,
-            rows,
             identity: OnceCell::new(),
             used: self.batch,
         };

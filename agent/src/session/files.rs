@@ -20,7 +20,7 @@ impl Session {
             _ => None,
         };
         self.executables
-            .add(&mut self.loaded, &mut self.table, described, keep)?;
+            .add(&mut self.loaded, &mut self.table, described)?;
         if let Some(met_as) = met_as
             && met_as != key
         {

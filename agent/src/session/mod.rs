@@ -274,9 +274,9 @@ impl Session {
             self.files_were_read = true;
         }
         if !self.deferred.is_empty() {
-            let done = self
-                .deferred
-                .attempt(&self.executables, &mut self.loader, false);
+            let done =
+                self.deferred
+                    .attempt(&self.executables, &self.table, &mut self.loader, false);
             self.take_unwound(done);
         }
         self.executables
@@ -346,9 +346,9 @@ impl Session {
             if self.deferred.is_empty() {
                 break;
             }
-            let done = self
-                .deferred
-                .attempt(&self.executables, &mut self.loader, false);
+            let done =
+                self.deferred
+                    .attempt(&self.executables, &self.table, &mut self.loader, false);
             self.take_unwound(done);
             if self.loader.is_idle() && !self.executables.wait_for_room() {
                 break;
@@ -356,7 +356,7 @@ impl Session {
         }
         let done = self
             .deferred
-            .attempt(&self.executables, &mut self.loader, true);
+            .attempt(&self.executables, &self.table, &mut self.loader, true);
         self.take_unwound(done);
         Ok(())
     }

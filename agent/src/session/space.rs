@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader};
 use std::ops::Range;
-use std::sync::Arc;
 
 use agent_common::executable::{EXECUTABLE_ANONYMOUS, EXECUTABLE_VDSO, FileId};
 use agent_common::process::ProcessId;
 
 use super::executables::Executables;
+use crate::bpf::table::Table;
 use crate::process::ProcessHandle;
 use crate::process::maps::{Mapping, read_maps};
 use crate::python::Memory as _;
 use crate::python::reader::ProcessMemory;
-use crate::unwind::{Place, Space, Table};
+use crate::unwind::{Place, Space};
 
 /// Most mappings of a process that are kept.
 const MAPPINGS: usize = 65_536;
@@ -101,20 +101,16 @@ impl Snapshot {
     }
 }
 
-/// Rows by executable id, for as long as something waits for them.
-pub type Rows = HashMap<u32, Arc<Table>>;
-
 /// A process as the walk sees it.
 pub struct Mapped<'a> {
     pub process: ProcessId,
     pub snapshot: &'a Snapshot,
     pub executables: &'a Executables,
-    pub rows: &'a Rows,
+    pub table: &'a Table,
     /// Files under which the kernel side announced mappings of this process, by their start.
     pub announced: &'a HashMap<(ProcessId, u64), FileId>,
-    /// Whether a file has to be read first, and files whose rows are needed.
+    /// Whether a file has to be read first.
     pub wanted: bool,
-    pub wanted_rows: Vec<u32>,
 }
 
 impl Space for Mapped<'_> {
@@ -140,20 +136,10 @@ impl Space for Mapped<'_> {
             }
         };
         let offset = avma - part.avma.start + part.offset;
-        let rule = match self.rows.get(&id) {
-            Some(rows) => rows.rule(offset).copied(),
-            None if self
-                .executables
-                .get(id)
-                .is_some_and(|known| known.placed.range.cells == 0) =>
-            {
-                None
-            }
-            None => {
-                self.wanted_rows.push(id);
-                return Place::UnknownExecutable;
-            }
-        };
+        let rule = self
+            .executables
+            .get(id)
+            .and_then(|known| self.table.rule(&known.entry, offset));
         Place::Code {
             executable: id,
             offset,
