@@ -147,7 +147,10 @@ impl Measure {
     /// `1.23 s`, `4.5 MiB`, `1,234`
     pub fn text(self, amount: u64) -> String {
         let scaled = |units: &[(f64, &str)], least: &str| {
-            let found = units.iter().find(|(size, _)| amount as f64 >= *size);
+            // What would be rounded to a thousand of a unit is one of the next.
+            let found = units
+                .iter()
+                .find(|(size, _)| amount as f64 >= *size * 0.999_995);
             match found {
                 Some((size, unit)) => format!("{:.2} {unit}", amount as f64 / size),
                 None => format!("{amount} {least}"),
@@ -285,6 +288,7 @@ mod tests {
         let time = |ns| Measure::Nanoseconds.text(ns);
         assert_eq!(time(12_345_678_901), "12.35 s");
         assert_eq!(time(10_101_010), "10.10 ms");
+        assert_eq!(time(999_999_990), "1.00 s");
         assert_eq!(time(7), "7 ns");
         assert_eq!(Measure::Bytes.text(3 << 20), "3.00 MiB");
         assert_eq!(Measure::Samples.text(1234), "1,234");

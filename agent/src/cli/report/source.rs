@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -15,6 +16,8 @@ use crate::store;
 
 /// Most different values that are kept of a kind of which none has fitted yet.
 const MOST_VALUES: usize = 20_000;
+/// How often it is said how far the store was read.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What was asked for, and what has been found of it.
 pub struct Side {
@@ -220,7 +223,9 @@ pub fn store(folder: &Path, sides: &mut [&mut Side]) -> Result<Gaps> {
     let mut gaps = Gaps::default();
     let mut failed = Ok(());
     let window = from.unwrap_or(0)..to.unwrap_or(u64::MAX);
+    let mut progress = Progress::new();
     let read = store::read(folder, window, |stored| {
+        progress.at(stored.message.start);
         match message(&stored.message, sides) {
             Ok(true) => {}
             Ok(false) => gaps.damaged += 1,
@@ -231,12 +236,43 @@ pub fn store(folder: &Path, sides: &mut [&mut Side]) -> Result<Gaps> {
         }
         ControlFlow::Continue(())
     });
+    progress.end();
     failed.context(
         "The store's samples don't fit into memory; choose a shorter time by --since and --until, \
          or a process",
     )?;
     gaps.damaged += read?.damaged;
     Ok(gaps)
+}
+
+/// Says on a terminal how far a store was read, where that takes long: a day may take a minute.
+struct Progress {
+    shown: Instant,
+    terminal: bool,
+    any: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            shown: Instant::now(),
+            terminal: io::stderr().is_terminal(),
+            any: false,
+        }
+    }
+
+    fn at(&mut self, time: u64) {
+        if self.terminal && self.shown.elapsed() > PATIENCE {
+            eprint!("\rReading {} …", super::nothing::time(time));
+            (self.shown, self.any) = (Instant::now(), true);
+        }
+    }
+
+    fn end(&self) {
+        if self.any {
+            eprint!("\r\x1b[K");
+        }
+    }
 }
 
 /// Whether a message could be read.

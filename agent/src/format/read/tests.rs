@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::super::sample_profile;
 use super::super::{Options, folded as write_folded, otlp as write_otlp, pprof as write_pprof};
 use super::*;
-use crate::profile::FrameKind;
+use crate::profile::{Attribute, FrameKind, Value};
 
 fn profiles() -> Vec<Profile> {
     let made = sample_profile::profile();
@@ -112,6 +112,39 @@ fn sums_times_files_and_processes_survive() {
             };
             assert_eq!(names(&found), names(&profile));
         }
+    }
+}
+
+/// Service and container stay the process's, in whatever order formats follow one another.
+#[test]
+fn attributes_of_processes_survive() {
+    let mut profile = sample_profile::profile();
+    let process = profile.samples().next().unwrap().0.process;
+    let attributes = [
+        ("service.name", Value::Text(profile.string("web"))),
+        ("container.id", Value::Text(profile.string("0123abcd"))),
+        ("process.parent_pid", Value::Integer(7)),
+    ];
+    let attributes = attributes.map(|(key, value)| {
+        let key = profile.string(key);
+        Attribute { key, value }
+    });
+    profile.describe(process, attributes.to_vec());
+    let plain = Options::default();
+    let otlp = read_back(Kind::Otlp, &write_otlp(&profile, &plain).unwrap());
+    let pprof = read_back(Kind::Pprof, &write_pprof(&otlp, &plain).unwrap());
+    let again = read_back(Kind::Otlp, &write_otlp(&pprof, &plain).unwrap());
+    for found in [&otlp, &pprof, &again] {
+        let web = found.processes().iter().filter(|it| {
+            let says = |wanted: &str| {
+                let mut attributes = it.attributes.iter();
+                attributes.any(|attribute| &found[attribute.key] == wanted)
+            };
+            let names = ["service.name", "container.id", "process.parent_pid"];
+            it.id.pid == profile[process].id.pid && names.into_iter().all(says)
+        });
+        assert_eq!(web.count(), 1);
+        assert_eq!(found.processes().len(), profile.processes().len());
     }
 }
 
