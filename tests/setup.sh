@@ -41,6 +41,7 @@ readonly PACKAGES=(
     python3-venv                        # for py-spy, Austin and ddtrace
     linux-perf                          # the bench compares with it
     chromium                            # shows speedscope
+    systemd                             # runs the agent's unit
 )
 # Sid's interpreters, best set first: a set that can't be had whole is followed by the next.
 readonly SID_PYTHONS=("python3.13 python3.14 python3.15" "python3.13 python3.14" "python3.13")

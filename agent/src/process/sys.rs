@@ -105,8 +105,8 @@ pub fn filesystem(file: &impl AsFd) -> io::Result<i64> {
     }
     // SAFETY: the call succeeded, so it is filled.
     let status = unsafe { status.assume_init() };
-    // 32 bits are what the kernel defines.
-    Ok(status.f_type & 0xFFFF_FFFF)
+    // 32 bits are what the kernel defines; its type is signed in glibc and not in musl.
+    Ok(i64::from(status.f_type as u32))
 }
 
 /// `inode.i_generation`, on file systems that tell it (ext4, xfs, btrfs, f2fs).

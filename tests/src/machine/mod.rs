@@ -11,6 +11,7 @@ pub mod pyspy;
 pub mod readers;
 pub mod rights;
 pub mod strata;
+pub mod systemd;
 pub mod target;
 pub mod tools;
 

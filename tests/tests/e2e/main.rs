@@ -12,6 +12,7 @@ mod doctor;
 mod filters;
 mod formats;
 mod go;
+mod host;
 mod identity;
 mod metadata;
 mod native;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     cells.extend(output::cells(&world));
     cells.extend(behaviour::cells(&world));
     cells.extend(doctor::cells(&world));
+    cells.extend(host::cells(&world));
     cells.extend(formats::cells(&world));
     cells.extend(agent::cells(&world));
     cells.extend(reports::cells(&world));

@@ -188,7 +188,8 @@ impl Overlay {
 impl Drop for Overlay {
     fn drop(&mut self) {
         for folder in [self.path.clone(), self.path.with_file_name("layers")] {
-            if let Err(error) = run(Command::new("umount").arg(&folder)) {
+            // What a maintainer script started may still be at its end.
+            if let Err(error) = run(Command::new("umount").arg("--lazy").arg(&folder)) {
                 eprintln!("{error}");
             }
         }
