@@ -20,7 +20,7 @@ use crate::scratch::Scratch;
 #[derive(clap::Args)]
 pub struct Args {
     /// Where the packages go.
-    #[arg(long, default_value = "target/dist")]
+    #[arg(long, default_value = "target/packages")]
     folder: PathBuf,
     /// Take this program instead of building one.
     #[arg(long, value_name = "FILE")]
