@@ -99,7 +99,9 @@ fn fault(error: &(dyn StdError + 'static)) -> Fault {
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
-        if !causes.last().is_some_and(|last| last.ends_with(&text)) {
+        // That it is the client's says nothing to anybody.
+        let of_client = error.is::<hyper_util::client::legacy::Error>() && error.source().is_some();
+        if !of_client && !causes.last().is_some_and(|last| last.ends_with(&text)) {
             causes.push(text);
         }
         if let Some(known) = known(error) {

@@ -64,21 +64,23 @@ pub struct Status {
 
 /// Looks at all settings of destinations, and reads the files that they name.
 pub fn check(destinations: &[Destination]) -> Result<(), ExportError> {
-    targets(destinations).map(drop)
+    names(destinations)?;
+    destinations.iter().try_for_each(|it| target(it).map(drop))
 }
 
-fn targets(destinations: &[Destination]) -> Result<Vec<Target>, ExportError> {
+fn names(destinations: &[Destination]) -> Result<(), ExportError> {
     let mut names = HashSet::new();
-    let check = |destination: &Destination| {
-        if !names.insert(destination.name.clone()) {
-            return Err(ExportError::SameName(destination.name.clone()));
-        }
-        Target::new(destination).map_err(|cause| ExportError::Destination {
-            name: destination.name.clone(),
-            cause,
-        })
-    };
-    destinations.iter().map(check).collect()
+    match destinations.iter().find(|it| !names.insert(&it.name)) {
+        Some(twice) => Err(ExportError::SameName(twice.name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn target(destination: &Destination) -> Result<Target, ExportError> {
+    Target::new(destination).map_err(|cause| ExportError::Destination {
+        name: destination.name.clone(),
+        cause,
+    })
 }
 
 /// The exporters, on a thread of their own.
@@ -140,8 +142,19 @@ impl Exporters {
     /// Takes other destinations from now on; those that stay the same go on undisturbed. If one of
     /// them can't be used, nothing changes.
     pub fn reload(&self, destinations: Vec<Destination>) -> Result<(), ExportError> {
-        let targets = targets(&destinations)?;
-        for destination in &destinations {
+        names(&destinations)?;
+        let mut workers = lock(&self.workers);
+        let mut wanted = Vec::new();
+        for destination in destinations {
+            let mut running = workers.running.iter();
+            // The files of one that goes on may be about to be replaced.
+            let target = match running.any(|old| old.destination == destination) {
+                true => None,
+                false => Some(target(&destination)?),
+            };
+            wanted.push((destination, target));
+        }
+        for (destination, _) in &wanted {
             let name = &destination.name;
             let registered = self.store.register(name);
             registered.map_err(|cause| ExportError::Store {
@@ -149,20 +162,29 @@ impl Exporters {
                 cause,
             })?;
         }
-        let mut workers = lock(&self.workers);
         let mut before = std::mem::take(&mut workers.running);
         workers.retired.retain(|(_, task)| !task.is_finished());
-        for (destination, target) in destinations.into_iter().zip(targets) {
-            let same = before.iter().position(|old| old.destination == destination);
-            let running = match same {
-                Some(same) => before.swap_remove(same),
-                None => self.begin(destination, target, &mut before, &mut workers.retired),
+        for (destination, target) in wanted {
+            let running = match target {
+                None => take(&mut before, |old| old.destination == destination),
+                Some(target) => {
+                    let old = take(&mut before, |old| old.destination.name == destination.name);
+                    Some(self.begin(destination, target, old, &mut workers.retired))
+                }
             };
-            workers.running.push(running);
+            workers.running.extend(running);
         }
         for old in before {
+            let (name, store) = (old.destination.name, Arc::clone(&self.store));
             old.orders.send_replace(Order::Retire);
-            workers.retired.push((old.destination.name, old.task));
+            let forgotten = name.clone();
+            let task = self.runtime.spawn(async move {
+                let nothing_left = old.task.await.unwrap_or(false);
+                // Not before, since the answer to its last request has to be noted.
+                store.unregister(&forgotten);
+                nothing_left
+            });
+            workers.retired.push((name, task));
         }
         Ok(())
     }
@@ -171,20 +193,17 @@ impl Exporters {
         &self,
         destination: Destination,
         target: Target,
-        before: &mut Vec<Running>,
+        old: Option<Running>,
         retired: &mut Vec<(String, JoinHandle<bool>)>,
     ) -> Running {
-        let named = before
-            .iter()
-            .position(|old| old.destination.name == destination.name);
-        let old = named.map(|place| before.swap_remove(place));
-        let status = Status {
-            name: destination.name.clone(),
-            endpoint: destination.shown_endpoint(),
-            ..old
-                .as_ref()
-                .map_or_else(Status::default, |old| lock(&old.status).clone())
-        };
+        // The last request of the one before counts too, so that both write to the same.
+        let status = old.as_ref().map(|old| Arc::clone(&old.status));
+        let status = status.unwrap_or_default();
+        {
+            let mut status = lock(&status);
+            status.name.clone_from(&destination.name);
+            status.endpoint = destination.shown_endpoint();
+        }
         let before = match old {
             Some(old) => {
                 old.orders.send_replace(Order::Retire);
@@ -197,7 +216,9 @@ impl Exporters {
                 place.map(|place| retired.swap_remove(place).1)
             }
         };
-        let status = Arc::new(Mutex::new(status));
+        for warning in target.warnings(&destination) {
+            tracing::warn!(destination = destination.name, "{warning}");
+        }
         let (orders, receiver) = watch::channel(Order::Run);
         let worker = Worker {
             destination: destination.clone(),
@@ -243,6 +264,11 @@ impl Exporters {
         });
         told.recv().unwrap_or(false)
     }
+}
+
+fn take(running: &mut Vec<Running>, which: impl Fn(&Running) -> bool) -> Option<Running> {
+    let place = running.iter().position(which)?;
+    Some(running.swap_remove(place))
 }
 
 impl Drop for Exporters {

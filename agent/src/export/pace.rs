@@ -10,7 +10,8 @@ pub struct Pace {
     pub most: Duration,
     /// While a setting is wrong.
     pub blocked: Duration,
-    /// So many answers that leave it open whether the message is at fault, then it is given up.
+    /// So many answers that leave it open whether the message is at fault, then it is given up: after
+    /// more than ten minutes, since others' outages end.
     pub doubtful: u32,
 }
 
@@ -20,7 +21,7 @@ impl Default for Pace {
             first: Duration::from_secs(1),
             most: Duration::from_secs(30),
             blocked: Duration::from_secs(60),
-            doubtful: 8,
+            doubtful: 40,
         }
     }
 }
@@ -52,6 +53,17 @@ fn random() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_doubtful_is_tried_for_more_than_ten_minutes() {
+        let pace = Pace::default();
+        let least: Duration = (1..pace.doubtful)
+            .map(|tries| pace.wait(tries).min(pace.most / 2))
+            .sum();
+        assert!(least > Duration::from_secs(480), "{least:?}");
+        let mean: Duration = (1..pace.doubtful).map(|tries| pace.wait(tries)).sum();
+        assert!(mean > Duration::from_secs(600), "{mean:?}");
+    }
 
     #[test]
     fn waits_grow_up_to_a_bound_and_differ() {

@@ -1,12 +1,14 @@
 //! A destination whose settings were checked: the URL to post to and the headers that go along.
 
+use std::net::IpAddr;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Scheme, Uri};
 
 use super::error::SettingError;
-use super::{Compression, Destination, Protocol, files, tls};
+use super::{Compression, Destination, Protocol, Tls, files, tls};
 
 /// Headers that say how the message is to be read.
 const TAKEN: [&str; 8] = [
@@ -21,6 +23,7 @@ const TAKEN: [&str; 8] = [
 ];
 const TOKEN_FILE: &str = "the token file";
 
+#[derive(Debug)]
 pub struct Target {
     pub uri: Uri,
     /// What was set, and authorization if it is in the endpoint.
@@ -49,6 +52,25 @@ impl Target {
         bearer(destination)?;
         tls::config(&destination.tls)?;
         Ok(Self { uri, headers })
+    }
+
+    /// What is allowed and hardly meant.
+    pub fn warnings(&self, destination: &Destination) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.uri.scheme() != Some(&Scheme::HTTP) {
+            return warnings;
+        }
+        let host = self.uri.host().unwrap_or_default();
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let here = host == "localhost" || address.is_some_and(|it| it.is_loopback());
+        let secrets = destination.token_file.is_some() || !self.headers.is_empty();
+        if secrets && !here {
+            warnings.push("Headers and tokens go to another machine in plain text. Use https://.");
+        }
+        if destination.tls != Tls::default() {
+            warnings.push("Its certificates have no effect, since http:// means no TLS.");
+        }
+        warnings
     }
 }
 

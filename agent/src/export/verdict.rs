@@ -122,6 +122,7 @@ fn remedy(code: &str) -> &'static str {
             "look at the certificates of both sides: dates, names, and whom each trusts; a server without TLS needs http://"
         }
         "settings" => "mend the file",
+        "unfit" => "this is a fault of Strata, please report it",
         "cut" => "see whether it crashes or a proxy cuts long requests",
         "garbage" | "connection" | "http_505" => {
             "see that this is the port of that protocol (OTLP: 4317 for gRPC, 4318 for HTTP) and that TLS is on at both sides or at none"

@@ -43,6 +43,8 @@ pub struct State {
     client: Option<Client>,
     /// The body that is being tried, by its message.
     body: Option<(u64, Bytes)>,
+    /// The last message that was answered or given up: not sent again, whatever the store says.
+    concluded: u64,
     /// One after the other.
     failures: u32,
     /// Answers to this message that leave it open whether it is at fault.
@@ -55,8 +57,11 @@ impl Worker {
     /// this name before.
     pub async fn run(mut self, before: Option<JoinHandle<bool>>) -> bool {
         if let Some(before) = before {
+            // One that panicked has ended too.
             let _ = before.await;
         }
+        // One that was taken away and given back may have taken the name with it meanwhile.
+        let _ = self.store.register(&self.destination.name);
         let mut appended = self.store.appended();
         loop {
             let order = *self.orders.borrow_and_update();
@@ -65,6 +70,11 @@ impl Worker {
             }
             appended.borrow_and_update();
             match self.store.next(&self.destination.name) {
+                // Answered, but the store could not say so to the disk.
+                Ok(Some(stored)) if stored.sequence <= self.state.concluded => {
+                    self.acknowledge(stored.sequence);
+                    self.pause(self.pace.wait(5)).await;
+                }
                 Ok(Some(stored)) => {
                     if let Some(wait) = self.ship(stored).await {
                         self.pause(wait).await;
@@ -83,6 +93,7 @@ impl Worker {
                 Err(error) => {
                     self.state.notes.store(&self.destination, &error);
                     self.pause(self.pace.wait(5)).await;
+                    let _ = self.store.register(&self.destination.name);
                 }
             }
         }
@@ -100,7 +111,8 @@ impl Worker {
         }
         if let Verdict::Taken { .. } | Verdict::Refused = verdict {
             // Before anything else: a crash from here on must not send it again.
-            self.acknowledge(stored.sequence).await;
+            self.state.concluded = stored.sequence;
+            self.acknowledge(stored.sequence);
             self.concluded(&stored, verdict, &outcome);
             return None;
         }
@@ -179,10 +191,10 @@ impl Worker {
         Ok(())
     }
 
-    async fn acknowledge(&mut self, sequence: u64) {
-        while let Err(error) = self.store.acknowledge(&self.destination.name, sequence) {
+    fn acknowledge(&mut self, sequence: u64) {
+        let name = &self.destination.name;
+        if let Err(error) = self.store.acknowledge(name, sequence) {
             self.state.notes.store(&self.destination, &error);
-            tokio::time::sleep(self.pace.wait(3)).await;
         }
     }
 
