@@ -19,6 +19,7 @@
 #   py-spy/                   virtual environment with py-spy
 #   austin/                   the same with Austin, for the bench
 #   ddtrace/                  the same with Datadog's tracer, which publishes a process context
+#   push/                     the same with Pyroscope's client, gRPC and protobuf: receives what is pushed
 #   bin/pprof                 Go's `go tool pprof`
 #   bin/otelcol               an OpenTelemetry Collector: OTLP in, a file of JSON out
 #   bin/prometheus            scrapes the agent's metrics, and answers queries
@@ -38,7 +39,7 @@ readonly PACKAGES=(
     python3                             # Debian's own CPython 3.11: static, stripped, with PGO and LTO
     debootstrap docker.io runc          # other user lands, containers
     qemu-system-x86 busybox-static cpio # other kernels
-    python3-venv                        # for py-spy, Austin and ddtrace
+    python3-venv                        # for py-spy, Austin, ddtrace and the receivers
     linux-perf                          # the bench compares with it
     chromium                            # shows speedscope
     systemd                             # runs the agent's unit
@@ -49,6 +50,7 @@ readonly SID_PYTHONS=("python3.13 python3.14 python3.15" "python3.13 python3.14"
 # Readers of our formats. The Collector's own version decides which version of the profiles protocol it takes.
 readonly SPEEDSCOPE=1.25.0
 readonly DDTRACE=4.16.0
+readonly PYROSCOPE=1.4.0            # its client
 readonly COLLECTOR=0.159.0
 readonly COLLECTOR_PROVIDERS=1.65.0 # its configuration library, numbered apart
 readonly GO=1.26.8                  # oldest series that builds that Collector
@@ -286,6 +288,21 @@ install_py_spy() {
     fi
 }
 
+# A real client of Pyroscope, and what takes its messages and ours apart.
+install_receivers() {
+    local log=$LOGS/receivers.log folder=$CACHE/push
+    if ! "$folder/bin/python" -c 'import grpc, google.protobuf, pyroscope' 2>/dev/null; then
+        /usr/bin/python3 -m venv "$folder" >"$log" 2>&1 </dev/null &&
+            "$folder/bin/pip" -q --disable-pip-version-check install \
+                "pyroscope-io==$PYROSCOPE" grpcio protobuf >>"$log" 2>&1 </dev/null
+    fi
+    if "$folder/bin/python" -c 'import grpc, google.protobuf, pyroscope' 2>>"$log"; then
+        got receivers "pyroscope-io $PYROSCOPE $folder"
+    else
+        missing receivers "$(cause "$log")"
+    fi
+}
+
 # Only the bench needs it.
 install_austin() {
     local log=$LOGS/austin.log program=$CACHE/austin/bin/austin
@@ -436,6 +453,7 @@ main() {
     import_image
     list_pyenv
     install_py_spy
+    install_receivers
     install_austin
     install_ddtrace
     install_speedscope

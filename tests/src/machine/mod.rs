@@ -9,6 +9,7 @@ pub mod interpreters;
 pub mod prometheus;
 pub mod pyspy;
 pub mod readers;
+pub mod receiver;
 pub mod rights;
 pub mod strata;
 pub mod systemd;

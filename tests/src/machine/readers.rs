@@ -104,56 +104,101 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// A running OpenTelemetry Collector that takes OTLP by HTTP and writes JSON into a file.
+/// An OpenTelemetry Collector that takes OTLP in both protocols and writes JSON into a file.
 pub struct Collector {
-    child: Child,
+    /// None while it is stopped.
+    child: Option<Child>,
+    grpc: u16,
     port: u16,
+    settings: PathBuf,
     written: PathBuf,
     log: PathBuf,
 }
 
 impl Collector {
     pub fn start(scratch: &Path) -> Result<Self, Problem> {
-        let program = brought("bin/otelcol")?;
-        let why = |error: std::io::Error| format!("the Collector can't be started: {error}");
-        // A port that is free now, which nobody else takes in a moment.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .map_err(why)?
-            .port();
-        let (written, log) = (
-            scratch.join("collector.json"),
-            scratch.join("collector.log"),
-        );
-        let _ = std::fs::remove_file(&written);
-        let configuration = format!(
-            "receivers: {{otlp: {{protocols: {{http: {{endpoint: \"127.0.0.1:{port}\"}}}}}}}}\n\
-             exporters: {{file: {{path: \"{}\", flush_interval: 50ms}}}}\n\
+        let [grpc, port] = [free_port()?, free_port()?];
+        let mut collector = Self {
+            child: None,
+            grpc,
+            port,
+            settings: scratch.join("collector.yaml"),
+            written: scratch.join("collector.json"),
+            log: scratch.join("collector.log"),
+        };
+        let _ = std::fs::remove_file(&collector.written);
+        let settings = format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"127.0.0.1:{grpc}\"}}, \
+             http: {{endpoint: \"127.0.0.1:{port}\"}}}}}}}}\n\
+             exporters: {{file: {{path: \"{}\", append: true, flush_interval: 50ms}}}}\n\
              service:\n\
              \x20 telemetry: {{metrics: {{level: none}}}}\n\
              \x20 pipelines: {{profiles: {{receivers: [otlp], exporters: [file]}}}}\n",
-            written.display()
+            collector.written.display()
         );
-        let file = scratch.join("collector.yaml");
-        std::fs::write(&file, configuration).map_err(why)?;
-        let child = Command::new(program)
-            .arg(format!("--config=file:{}", file.display()))
+        std::fs::write(&collector.settings, settings).map_err(cant_start)?;
+        collector.again()?;
+        Ok(collector)
+    }
+
+    /// Starts it again where it was, with what it has written.
+    pub fn again(&mut self) -> Result<(), Problem> {
+        let mut command = Command::new(brought("bin/otelcol")?);
+        command
+            .arg(format!("--config=file:{}", self.settings.display()))
             .arg("--feature-gates=service.profilesSupport")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).map_err(why)?)
-            .spawn()
-            .map_err(why)?;
-        let mut collector = Self {
-            child,
-            port,
-            written,
-            log,
-        };
-        collector.wait("does not listen", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        })?;
-        Ok(collector)
+            .stderr(std::fs::File::create(&self.log).map_err(cant_start)?);
+        self.child = Some(command.spawn().map_err(cant_start)?);
+        for port in [self.grpc, self.port] {
+            self.wait("does not listen", || {
+                TcpStream::connect(("127.0.0.1", port)).is_ok()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Ends it in the middle of what it does.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Holds it as it is, or lets it go on.
+    pub fn signal(&self, number: i32) {
+        if let Some(child) = &self.child {
+            super::target::signal(child.id(), number);
+        }
+    }
+
+    pub fn grpc(&self) -> String {
+        format!("http://127.0.0.1:{}", self.grpc)
+    }
+
+    pub fn http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it as an operator does, so that it writes all that it took; the lines of that.
+    pub fn finish(&mut self) -> Result<String, Problem> {
+        self.signal(libc::SIGTERM);
+        let until = Instant::now() + PATIENCE;
+        while let Some(child) = &mut self.child {
+            match child.try_wait() {
+                Ok(Some(_)) => self.child = None,
+                Ok(None) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                _ => return Err(self.explain("does not end").into()),
+            }
+        }
+        let mut text = std::fs::read_to_string(&self.written).unwrap_or_default();
+        // It may have been killed in the middle of one before.
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        Ok(text)
     }
 
     /// Sends an export request. The answer's status line, and its body.
@@ -190,7 +235,11 @@ impl Collector {
 
     fn wait(&mut self, what: &str, done: impl Fn() -> bool) -> Result<(), Problem> {
         let until = Instant::now() + PATIENCE;
-        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+        let is_there = |child: &mut Option<Child>| {
+            let child = child.as_mut();
+            child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        };
+        while Instant::now() < until && is_there(&mut self.child) {
             if done() {
                 return Ok(());
             }
@@ -211,9 +260,18 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
+}
+
+fn cant_start(error: std::io::Error) -> Problem {
+    format!("the Collector can't be started: {error}").into()
+}
+
+/// A port that is free now, which nobody else takes in a moment.
+fn free_port() -> Result<u16, Problem> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(cant_start)?;
+    Ok(listener.local_addr().map_err(cant_start)?.port())
 }
 
 #[cfg(test)]

@@ -89,6 +89,13 @@ impl Target {
         }
     }
 
+    /// The lines that it printed and that nobody took.
+    pub fn lines(&self) -> Vec<String> {
+        // A line that was written is on its way through a pipe and a thread.
+        std::thread::sleep(Duration::from_millis(500));
+        self.lines.try_iter().collect()
+    }
+
     /// Says something to the workload.
     pub fn tell(&mut self, line: &str) -> Result<(), String> {
         let input = self

@@ -47,8 +47,9 @@ struct ScopeProfiles {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Profile {
+    profile_id: String,
     samples: Vec<Sample>,
 }
 
@@ -58,6 +59,16 @@ struct Sample {
     stack_index: usize,
     values: Vec<Number>,
     timestamps_unix_nano: Vec<Number>,
+}
+
+impl Sample {
+    /// Each sample says when it was taken, or there is one number for all of them.
+    fn count(&self) -> u64 {
+        match self.values.as_slice() {
+            [] => self.timestamps_unix_nano.len() as u64,
+            values => values.iter().map(|value| value.0).sum(),
+        }
+    }
 }
 
 /// Members of the tables are left out where they are 0, so each has a default.
@@ -140,12 +151,7 @@ pub fn stacks(text: &str) -> Result<Counts, String> {
             {
                 let stack = stack(&message.dictionary, sample.stack_index)
                     .ok_or("an index of the dictionary is out of its range")?;
-                // Each sample says when it was taken, or there is one number for all of them.
-                let count = match sample.values.as_slice() {
-                    [] => sample.timestamps_unix_nano.len() as u64,
-                    values => values.iter().map(|value| value.0).sum(),
-                };
-                *counts.entry(format!("{pid};{stack}")).or_default() += count;
+                *counts.entry(format!("{pid};{stack}")).or_default() += sample.count();
             }
         }
     }
@@ -188,6 +194,22 @@ pub fn resources(text: &str) -> Result<Resources, String> {
         }
     }
     Ok(resources)
+}
+
+/// Each profile's id and how many samples it has, in the order in which they came.
+pub fn profiles(text: &str) -> Result<Vec<(String, u64)>, String> {
+    let mut profiles = Vec::new();
+    for line in text.lines() {
+        let message: Message =
+            serde_json::from_str(line).map_err(|error| format!("not a message: {error}"))?;
+        let resources = message.resource_profiles.into_iter();
+        let scopes = resources.flat_map(|resource| resource.scope_profiles);
+        for profile in scopes.flat_map(|scope| scope.profiles) {
+            let samples = profile.samples.iter().map(Sample::count).sum();
+            profiles.push((profile.profile_id, samples));
+        }
+    }
+    Ok(profiles)
 }
 
 fn pid<'a>(dictionary: &Dictionary, resource: &'a Resource) -> Option<&'a str> {
@@ -274,6 +296,14 @@ mod tests {
         );
         let twice = more.replace(r#""key":"a""#, r#""key":"main""#);
         assert!(resources(&twice).is_err());
+    }
+
+    #[test]
+    fn profiles_have_ids_and_samples() {
+        let one = MESSAGE.replace('\n', "");
+        let with_id = one.replace(r#"{"samples":"#, r#"{"profileId":"0a","samples":"#);
+        let expected = vec![("0a".to_owned(), 5); 2];
+        assert_eq!(profiles(&format!("{with_id}\n{with_id}\n")), Ok(expected));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod agent;
 mod behaviour;
 mod cell;
 mod doctor;
+mod export;
 mod filters;
 mod formats;
 mod go;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     cells.extend(reports::cells(&world));
     cells.extend(telemetry::cells(&world));
     cells.extend(metadata::cells(&world));
+    cells.extend(export::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()
