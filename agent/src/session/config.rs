@@ -75,9 +75,10 @@ impl Bounds {
             deferred: 4 << 20,
             names: 4 << 20,
             symbols: symbols::Options {
-                debug_information_bytes: 12 << 20,
-                debug_information_time: Duration::from_secs(2),
-                cache_bytes: 12 << 20,
+                debug_information_bytes: 4 << 20,
+                debug_information_time: Duration::from_secs(1),
+                whole_table_bytes: 1 << 20,
+                cache_bytes: 8 << 20,
                 ..symbols::Options::default()
             },
         }

@@ -23,6 +23,8 @@ const LIBRARY: &str = "import ctypes, sys, time\nlib = ctypes.CDLL(sys.argv[1])\
 const WORK: &str = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
 /// Shell that does nothing but begin others.
 const FORKS: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
+/// Between two new files of a kind: more of them in an hour than a machine that builds software makes.
+const COPIES: Duration = Duration::from_secs(1);
 const LOAD: &str = "while :; do :; done";
 
 /// All that comes and goes. It ends with [`Self::stop`].
@@ -57,6 +59,7 @@ impl Churn {
         churn.repeat(1, {
             let work = work.to_owned();
             move |turn| {
+                thread::sleep(COPIES);
                 with_copy(&shell, &work.join(format!("program-{turn}")), |copy| {
                     status(quiet(copy).args(["-c", WORK]))
                 })
@@ -65,6 +68,7 @@ impl Churn {
         if let Some(library) = library() {
             let (work, python) = (work.to_owned(), python.clone());
             churn.repeat(1, move |turn| {
+                thread::sleep(COPIES);
                 with_copy(&library, &work.join(format!("library-{turn}.so")), |copy| {
                     status(quiet(&python).args(["-c", LIBRARY]).arg(copy))
                 })
@@ -72,7 +76,7 @@ impl Churn {
         }
         let work = work.to_owned();
         churn.repeat(1, move |turn| {
-            thread::sleep(Duration::from_secs(2));
+            thread::sleep(5 * COPIES);
             with_copy(&python, &work.join(format!("python-{turn}")), |copy| {
                 status(quiet(copy).args(["-c", SHORT]))
             })
