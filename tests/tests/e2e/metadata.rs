@@ -275,8 +275,8 @@ fn runc(world: &World) -> Result<(), Problem> {
     spec["process"]["args"] = serde_json::json!(["/mnt/simple", "60"]);
     spec["process"]["env"] = serde_json::json!(["OTEL_SERVICE_NAME=pod"]);
     spec["process"]["terminal"] = false.into();
-    let pod = format!("/kubepods/burstable/pod{}", std::process::id());
-    spec["linux"]["cgroupsPath"] = format!("{pod}/{id}").into();
+    let pod = format!("strata-tests/kubepods/burstable/pod{}", std::process::id());
+    spec["linux"]["cgroupsPath"] = format!("/{pod}/{id}").into();
     let mounts = spec["mounts"].as_array_mut();
     mounts
         .ok_or("runc's own spec has no mounts")?
@@ -288,13 +288,25 @@ fn runc(world: &World) -> Result<(), Problem> {
     let mut command = Command::new("runc");
     command.args(["run", "--bundle"]).arg(&bundle).arg(&id);
     // Whatever comes of it, nothing is left of the container.
-    struct Removed<'a>(&'a str);
+    struct Removed<'a>(&'a str, &'a str);
     impl Drop for Removed<'_> {
         fn drop(&mut self) {
             let _ = run(Command::new("runc").args(["delete", "--force", self.0]));
+            // It removes its own cgroups and not those above them.
+            let folder = PathBuf::from("/sys/fs/cgroup");
+            let below = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let mounts = below.map(|entry| entry.path());
+            for mount in mounts.chain([folder]) {
+                for above in Path::new(self.1)
+                    .ancestors()
+                    .filter(|it| *it != Path::new(""))
+                {
+                    let _ = std::fs::remove_dir(mount.join(above));
+                }
+            }
         }
     }
-    let removed = Removed(&id);
+    let removed = Removed(&id, &pod);
     let target = Target::start(&mut command)?;
     let state = run(Command::new("runc").args(["state", &id]))?;
     let state: serde_json::Value =
