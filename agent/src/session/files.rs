@@ -12,6 +12,7 @@ use crate::symbols::Source;
 
 impl Session {
     pub(super) fn take(&mut self, described: Described) -> Result<(), SessionError> {
+        self.slowest.add(&described);
         let keep = described.announced;
         let key = described.key;
         // An announced file's key is the kernel side's own.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 use std::{panic, thread};
 
 use agent_common::executable::FileId;
@@ -58,6 +59,8 @@ pub struct Described {
     pub python: Option<Binary>,
     /// Whether samples wait for it.
     pub announced: bool,
+    /// How long it took to read.
+    pub took: Duration,
 }
 
 /// What comes of asking for a file.
@@ -270,6 +273,7 @@ fn describe(job: Job) -> Described {
         file,
         announced,
     } = job;
+    let begin = Instant::now();
     // A defect in a parser costs this file its rows, not the recording its threads.
     let contents = panic::catch_unwind(|| Contents::read(&file))
         .unwrap_or_else(|_| Err(io::Error::other("a parser panicked")));
@@ -290,6 +294,7 @@ fn describe(job: Job) -> Described {
         rows,
         python,
         announced,
+        took: begin.elapsed(),
     }
 }
 

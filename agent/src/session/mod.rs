@@ -23,6 +23,7 @@ mod queue;
 mod records;
 mod resolve;
 mod samples;
+mod slowest;
 pub mod space;
 mod stacks;
 #[cfg(test)]
@@ -65,6 +66,8 @@ use named::Named;
 use names::Names;
 pub use resolve::View;
 use samples::{Key, Samples};
+pub use slowest::Slow;
+use slowest::Slowest;
 use stacks::Stacks;
 use statistics::Tallies;
 pub use statistics::{Occupancy, ProcessTally, Statistics, Tally};
@@ -93,6 +96,7 @@ pub struct Session {
     /// Since memory was given back.
     files_were_read: bool,
     executables: Executables,
+    slowest: Slowest,
     interpreters: Interpreters,
     stacks: Stacks,
     codes: Codes,
@@ -159,6 +163,7 @@ impl Session {
             listing: Some(listing),
             files_were_read: false,
             executables: Executables::new(config.bounds.files),
+            slowest: Slowest::default(),
             interpreters: Interpreters::default(),
             stacks: Stacks::new(
                 seed,

@@ -16,7 +16,7 @@ pub struct Status {
     pub sampling: Sampling,
     pub batches: Batches,
     pub tables: Vec<Table>,
-    /// Those that took longest to prepare, in any order; the page shows the first twenty of them.
+    /// Those that took longest to read, in any order.
     pub executables: Vec<Executable>,
     pub store: store::Status,
     /// Why the last batch could not be kept.
@@ -112,7 +112,7 @@ pub struct Table {
     pub evicted: u64,
 }
 
-/// A file whose code was prepared.
+/// A file that was read for its unwind rows.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Executable {
     /// As the target names it. Anything may be in it.

@@ -344,7 +344,7 @@ impl Telemetry {
         }
         let address = format!("http://127.0.0.1:{}/debug/status", served.port);
         let (page, complaints) = browse(served, &address)?;
-        for word in ["Strata agent", "Ready", "Sampling", "Store"] {
+        for word in ["Ready", "Sampling", "Store", "Budgets", "Slowest files"] {
             if !page.contains(word) {
                 return Err(format!("the page does not show {word}:\n{page}").into());
             }

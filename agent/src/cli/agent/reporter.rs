@@ -10,9 +10,9 @@ use super::config::Loaded;
 use super::keeper::Lost;
 use super::service;
 use crate::export::Exporters;
-use crate::session::{Occupancy, Session};
+use crate::session::{Occupancy, Session, Slow};
 use crate::store::Store;
-use crate::telemetry::{Batches, Sampling, Settings, Status, Table, Telemetry, serve};
+use crate::telemetry::{Batches, Executable, Sampling, Settings, Status, Table, Telemetry, serve};
 
 pub struct Reporter {
     telemetry: Arc<Telemetry>,
@@ -61,11 +61,11 @@ impl Reporter {
             },
             sampling,
             tables: session.totals().tables.iter().map(table).collect(),
+            executables: session.slowest().iter().map(executable).collect(),
             batches: self.batches,
             store: self.store.status(),
             store_error: lost.last_error(),
             exporters: exporters.status(),
-            ..Status::default()
         });
     }
 }
@@ -76,6 +76,14 @@ fn table(occupancy: &Occupancy) -> Table {
         used: occupancy.used,
         most: occupancy.most,
         evicted: occupancy.evicted,
+    }
+}
+
+fn executable(slow: &Slow) -> Executable {
+    Executable {
+        path: slow.path.clone(),
+        rows: slow.rows,
+        duration: slow.took,
     }
 }
 

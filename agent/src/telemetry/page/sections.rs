@@ -311,7 +311,7 @@ fn executables(snapshot: &Snapshot) -> String {
          <tbody>{}</tbody></table>",
         rows.collect::<String>()
     );
-    let about = "The files whose unwind rows took longest to prepare.";
+    let about = "The files that took longest to read for their unwind rows.";
     section("Slowest files", about, &content)
 }
 
