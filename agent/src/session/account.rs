@@ -174,7 +174,7 @@ impl Session {
             ),
             (
                 "symbol_bytes",
-                self.symbolizer.bytes() as u64,
+                self.symbolizer.cached_bytes() as u64,
                 bounds.symbols.cache_bytes,
                 0,
             ),

@@ -86,6 +86,7 @@ impl Session {
         if self.config.executables {
             self.identities.tell(&mut profile);
         }
+        self.symbolizer.trim();
         self.count_memory(&mut statistics);
         self.totals.absorb(&statistics);
         // Names were looked for in files.
@@ -97,7 +98,6 @@ impl Session {
     fn forget(&mut self) -> Result<(), SessionError> {
         let gone = self.stacks.next_batch();
         self.loaded.forget_stacks(gone.into_iter())?;
-        self.symbolizer.trim();
         // What a batch took for a moment is given back by the next tick.
         self.files_were_read = true;
         self.executables.next_batch();

@@ -68,17 +68,17 @@ impl Bounds {
     pub fn always_on() -> Self {
         Self {
             files: 2048,
-            stacks: 6 << 20,
-            batch: 8 << 20,
-            codes: 4 << 20,
-            threads: 2 << 20,
-            deferred: 4 << 20,
-            names: 4 << 20,
+            stacks: 4 << 20,
+            batch: 6 << 20,
+            codes: 3 << 20,
+            threads: 1 << 20,
+            deferred: 3 << 20,
+            names: 3 << 20,
             symbols: symbols::Options {
                 debug_information_bytes: 4 << 20,
                 debug_information_time: Duration::from_secs(1),
                 whole_table_bytes: 1 << 20,
-                cache_bytes: 8 << 20,
+                cache_bytes: 4 << 20,
                 ..symbols::Options::default()
             },
         }

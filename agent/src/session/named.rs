@@ -31,7 +31,8 @@ pub struct Named {
 impl Named {
     pub fn new(budget: usize) -> Self {
         Self {
-            of: Bounded::new(budget),
+            // The rest is for texts whose first user left before others, and for the list of them.
+            of: Bounded::new(budget / 4 * 3),
             texts: HashSet::new(),
             modules: Bounded::new(MODULES),
             reading: 0,

@@ -199,10 +199,14 @@ impl Symbolizer {
         (std::mem::take(&mut self.problems), dropped)
     }
 
+    /// Memory of what is kept of files and perf maps.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.values().map(|cached| cached.bytes).sum()
+    }
+
     /// Estimate of the memory in use.
     pub fn bytes(&self) -> usize {
-        let cached: usize = self.cache.values().map(|cached| cached.bytes).sum();
-        cached + self.kernel.as_ref().map_or(0, KernelSymbols::bytes)
+        self.cached_bytes() + self.kernel.as_ref().map_or(0, KernelSymbols::bytes)
     }
 
     fn touch(&mut self, key: Key) -> Option<&Content> {

@@ -74,7 +74,7 @@ fn sampling(rate: u64) -> Config {
         native_depth: 512,
         python_depth: 1024,
         ring_bytes: 1 << 22,
-        table_mib: 28,
+        table_mib: 24,
         times: true,
         executables: true,
         bounds: Bounds::always_on(),
