@@ -17,10 +17,13 @@ pub struct Notes {
     said: HashMap<&'static str, (Instant, u64)>,
     /// The code of the failure that was told last, until it works again.
     failing: Option<String>,
+    /// Since it worked last.
+    failures: u64,
 }
 
 impl Notes {
     pub fn fails(&mut self, destination: &Destination, outcome: &Outcome, wait: Duration) {
+        self.failures += 1;
         let same = self.failing.as_ref() == Some(&outcome.code);
         if !same {
             self.said.remove("fails");
@@ -41,8 +44,8 @@ impl Notes {
         );
     }
 
-    /// After so many failures.
-    pub fn works(&mut self, destination: &Destination, failures: u32) {
+    pub fn works(&mut self, destination: &Destination) {
+        let failures = std::mem::take(&mut self.failures);
         if self.failing.take().is_some() {
             self.said.remove("fails");
             info!(

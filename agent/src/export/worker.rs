@@ -229,7 +229,7 @@ impl Worker {
             _ => notes.given_up(&self.destination, outcome),
         }
         if let Verdict::Taken { .. } = verdict {
-            notes.works(&self.destination, self.state.failures);
+            notes.works(&self.destination);
         }
         self.state.failures = 0;
         self.state.doubtful = 0;
