@@ -1,6 +1,7 @@
 """Receives what is pushed to Pyroscope and to Parca, and says what was in it: a JSON line a request.
 
-    push.py receive         listens, prints `ready PYROSCOPE_PORT PARCA_PORT`, then the lines, until its input ends
+    push.py receive         listens, prints `ready PYROSCOPE_PORT PARCA_PORT`, then the lines, until its input ends. A line
+                            on its input is answered by `told` once all that came before is told
     push.py client URL      the real client of Pyroscope pushes there, until its input ends
 
 Messages are decoded by Google's library. Its descriptors are built here of the names and numbers in the published
@@ -8,9 +9,11 @@ Messages are decoded by Google's library. Its descriptors are built here of the 
 proto/profile.proto. What these servers would refuse is named in `faults`.
 """
 
+import functools
 import gzip
 import http.server
 import json
+import queue
 import re
 import sys
 import threading
@@ -157,12 +160,36 @@ def series(entries, kinds):
     return told, faults
 
 
-LOCK = threading.Lock()
+# Requests are answered at once and taken apart later: a busy machine must not look like a receiver that is down.
+LATER = queue.Queue()
 
 
-def tell(line):
-    with LOCK:
-        print(json.dumps(line), flush=True)
+def later():
+    while True:
+        make = LATER.get()
+        print(json.dumps(make()), flush=True)
+        LATER.task_done()
+
+
+def told_by_pyroscope(path, headers, body, kinds):
+    if headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    message = kinds["push.v1.PushRequest"].FromString(body)
+    told, faults = series([(it.labels, it.samples) for it in message.series], kinds)
+    faults += unknown(message)
+    return {"from": "pyroscope", "path": path, "headers": headers, "series": told, "faults": faults}
+
+
+def told_by_parca(headers, message, kinds):
+    told, faults = series([(it.labels.labels, it.samples) for it in message.series], kinds)
+    faults += unknown(message)
+    for entry in told:
+        for name in entry["labels"]:
+            # prometheus/common model.LabelName
+            if not re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name):
+                faults.append(f"the label {name} has a name that Parca refuses")
+    return {"from": "parca", "path": "", "headers": headers, "series": told, "faults": faults,
+            "normalized": message.normalized}
 
 
 def pyroscope(kinds):
@@ -171,13 +198,8 @@ def pyroscope(kinds):
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            message = kinds["push.v1.PushRequest"].FromString(body)
-            told, faults = series([(it.labels, it.samples) for it in message.series], kinds)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            faults += unknown(message)
-            tell({"from": "pyroscope", "path": self.path, "headers": headers, "series": told, "faults": faults})
+            LATER.put(functools.partial(told_by_pyroscope, self.path, headers, body, kinds))
             self.send_response(200)
             self.send_header("content-type", "application/proto")
             self.send_header("content-length", "0")
@@ -197,16 +219,8 @@ def parca(kinds):
     import grpc
 
     def write(message, context):
-        told, faults = series([(it.labels.labels, it.samples) for it in message.series], kinds)
-        faults += unknown(message)
-        for entry in told:
-            for name in entry["labels"]:
-                # prometheus/common model.LabelName
-                if not re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name):
-                    faults.append(f"the label {name} has a name that Parca refuses")
         headers = dict(context.invocation_metadata())
-        tell({"from": "parca", "path": "", "headers": headers, "series": told, "faults": faults,
-              "normalized": message.normalized})
+        LATER.put(functools.partial(told_by_parca, headers, message, kinds))
         return b""
 
     request = kinds["parca.WriteRawRequest"]
@@ -223,7 +237,10 @@ def receive():
     kinds = classes()
     port, server = parca(kinds)
     print("ready", pyroscope(kinds), port, flush=True)
-    sys.stdin.read()
+    threading.Thread(target=later, daemon=True).start()
+    for _ in sys.stdin:
+        LATER.join()
+        print("told", flush=True)
     server.stop(None)
 
 

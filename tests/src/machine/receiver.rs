@@ -92,8 +92,8 @@ impl Receiver {
 
     /// All that came so far and was not taken, once the sender has ended.
     pub fn all(&mut self, from: &str) -> Result<Vec<Request>, Problem> {
-        // Its answer went out after its line, so that a line is there once a sender has its answer.
-        let lines = self.program.lines();
+        self.program.tell("all")?;
+        let lines = self.program.lines_to("told")?;
         let requests = lines.iter().map(|line| {
             let request: Result<Request, _> = serde_json::from_str(line);
             request.map_err(|error| Problem::Failed(format!("{error} in {line}")))

@@ -89,11 +89,16 @@ impl Target {
         }
     }
 
-    /// The lines that it printed and that nobody took.
-    pub fn lines(&self) -> Vec<String> {
-        // A line that was written is on its way through a pipe and a thread.
-        std::thread::sleep(Duration::from_millis(500));
-        self.lines.try_iter().collect()
+    /// The lines up to the one that begins so.
+    pub fn lines_to(&mut self, end: &str) -> Result<Vec<String>, String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line_with("")?;
+            if line.starts_with(end) {
+                return Ok(lines);
+            }
+            lines.push(line);
+        }
     }
 
     /// Says something to the workload.

@@ -60,7 +60,7 @@ fn folder(world: &World, name: &str) -> Result<PathBuf, Problem> {
 
 fn agent(world: &World, folder: &Path, arguments: &[&str]) -> Result<Agent, Problem> {
     let rate = RATE.to_string();
-    let always = ["-r", &rate, "--listen", "off", "--flush-deadline", "20s"];
+    let always = ["-r", &rate, "--listen", "off", "--flush-deadline", "50s"];
     let arguments = [&always[..], arguments].concat();
     Ok(Agent::start(world.strata()?, folder, &arguments)?)
 }
