@@ -39,8 +39,8 @@ fuzz_target!(init: seeds::write(files), |input: &[u8]| {
         copy.add(key, totals, &ALL);
     }
     // A sample at the end of all time is in no window.
-    let timed = profile.samples().flat_map(|(_, totals)| &totals.moments);
-    if timed.clone().all(|moment| moment.time < u64::MAX) {
+    let mut timed = profile.samples().flat_map(|(_, totals)| &totals.moments);
+    if timed.all(|moment| moment.time < u64::MAX) {
         assert_eq!(weight(&merged.profile), weight(&profile));
         let folded = |profile| format::folded(profile, &OPTIONS);
         assert_eq!(folded(&merged.profile), folded(&profile));
