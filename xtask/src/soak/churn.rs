@@ -23,8 +23,9 @@ const LIBRARY: &str = "import ctypes, sys, time\nlib = ctypes.CDLL(sys.argv[1])\
 const WORK: &str = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
 /// Shell that does nothing but begin others.
 const FORKS: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
-/// Between two new files of a kind: more of them in an hour than a machine that builds software makes.
-const COPIES: Duration = Duration::from_secs(1);
+/// Between two new files of a kind. Each has to be read and named, as nothing is known of it: that is what costs an agent
+/// most, and 360 an hour are more than most machines ever execute for the first time.
+const COPIES: Duration = Duration::from_secs(10);
 const LOAD: &str = "while :; do :; done";
 
 /// All that comes and goes. It ends with [`Self::stop`].
@@ -76,7 +77,7 @@ impl Churn {
         }
         let work = work.to_owned();
         churn.repeat(1, move |turn| {
-            thread::sleep(5 * COPIES);
+            thread::sleep(COPIES);
             with_copy(&python, &work.join(format!("python-{turn}")), |copy| {
                 status(quiet(copy).args(["-c", SHORT]))
             })
