@@ -96,6 +96,7 @@ impl Session {
 
     /// Gives up what has become too much, and what is over.
     fn forget(&mut self) -> Result<(), SessionError> {
+        self.codes.next_batch();
         let gone = self.stacks.next_batch();
         self.loaded.forget_stacks(gone.into_iter())?;
         // What a batch took for a moment is given back by the next tick.

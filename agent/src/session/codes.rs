@@ -61,6 +61,9 @@ pub struct Codes {
     pub missing: bool,
     /// Line tables too long to travel whole.
     pub cut_tables: u64,
+    /// Bytes of those that came since the last batch.
+    came: usize,
+    budget: usize,
 }
 
 /// Memory for objects that nobody could read.
@@ -73,6 +76,8 @@ impl Codes {
             absent: Bounded::new(ABSENT),
             missing: false,
             cut_tables: 0,
+            came: 0,
+            budget,
         }
     }
 
@@ -112,6 +117,21 @@ impl Codes {
         self.known.get(key)
     }
 
+    /// Whether those of the next batch would soon have to leave for each other.
+    pub fn is_full(&self) -> bool {
+        self.came > self.budget / 2
+    }
+
+    /// All that came was asked for.
+    pub fn next_batch(&mut self) {
+        self.came = 0;
+    }
+
+    /// A sample has this object on its stack.
+    pub fn sampled(&mut self, key: &CodeKey) {
+        self.known.get(key);
+    }
+
     /// Whether all is there of an object that there ever will be. One that is not has to be asked
     /// for, which this takes note of.
     pub fn is_settled(&mut self, key: &CodeKey) -> bool {
@@ -133,6 +153,7 @@ impl Codes {
         };
         change(code);
         let bytes = code.bytes();
+        self.came += bytes;
         self.known.resize(&key, bytes);
         self.known.trim();
     }

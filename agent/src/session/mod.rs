@@ -307,7 +307,7 @@ impl Session {
             .stacks
             .bytes()
             .saturating_sub(self.config.bounds.stacks);
-        samples + stacks > self.config.bounds.batch
+        samples + stacks > self.config.bounds.batch || self.codes.is_full()
     }
 
     fn attempt_interpreters(&mut self) -> Result<(), SessionError> {

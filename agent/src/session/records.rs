@@ -6,7 +6,9 @@ use agent_common::cut::NativeEnd;
 use agent_common::executable::EXECUTABLE_ANONYMOUS;
 use agent_common::process::ProcessId;
 use agent_common::record::Sample;
+use agent_common::stack::entry;
 
+use super::codes::CodeKey;
 use super::deferred::Unwound;
 use super::{BATCH, Session, SessionError, stacks};
 use crate::bpf::decode::{Record, decode};
@@ -90,7 +92,9 @@ impl Session {
             };
             self.stacks.insert(body, &sample.process);
         }
-        self.samples.add(sample);
+        if self.samples.add(sample) {
+            self.use_codes(sample);
+        }
         // With no room for it there is no use in asking.
         if !self.stacks.sampled(sample.stack) && !self.stacks.is_full() {
             self.bodies_missing.get_or_insert_with(Instant::now);
@@ -99,6 +103,21 @@ impl Session {
         let broken = !end.is_whole() && sample.shape.python_walked == 0;
         if broken && self.looked.get(&sample.process).is_none() {
             self.look_for_interpreter(&sample.process);
+        }
+    }
+
+    /// Code objects of what was sampled are the last ones to leave: the batch will ask for them, and
+    /// those of many short lives may come until then.
+    fn use_codes(&mut self, sample: &Sample) {
+        let Some(body) = self.stacks.get(sample.stack) else {
+            return;
+        };
+        for entry in body.python.iter().filter(|it| it.kind == entry::FRAME) {
+            self.codes.sampled(&CodeKey {
+                process: sample.process,
+                code: entry.code,
+                signature: entry.signature,
+            });
         }
     }
 

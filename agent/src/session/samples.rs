@@ -63,8 +63,8 @@ impl Samples {
         }
     }
 
-    /// Counts a sample.
-    pub fn add(&mut self, sample: &Sample) {
+    /// Counts a sample. Whether it is the first of its kind in this batch.
+    pub fn add(&mut self, sample: &Sample) -> bool {
         let weight = u64::from(sample.weight);
         let key = Key {
             stack: sample.stack,
@@ -76,8 +76,9 @@ impl Samples {
         };
         if self.of.len() >= self.most && !self.of.contains_key(&key) {
             self.dropped += weight;
-            return;
+            return false;
         }
+        let before = self.of.len();
         let count = self.of.entry(key).or_insert(Count {
             weight: 0,
             value: 0,
@@ -93,6 +94,7 @@ impl Samples {
             weight: sample.weight,
         };
         self.moments.add(key, measured);
+        self.of.len() > before
     }
 
     /// Takes those out that are complete or have waited for long enough; with `last` all of them.

@@ -143,3 +143,25 @@ fn a_code_object_is_waited_for_once() {
     small.add(&code(CodeKey { code: 1, ..KEY }, "other", 1), None);
     assert!(!small.is_settled(&KEY));
 }
+
+/// Many lives of a moment each must not cost a program that works all the time its names.
+#[test]
+fn what_is_sampled_outlives_what_only_came() {
+    let mut codes = Codes::new(64 << 10);
+    codes.add(&code(KEY, "works", 10), None);
+    let mut asked_for_a_batch = false;
+    for signature in 0..5000 {
+        codes.sampled(&KEY);
+        let other = CodeKey { signature, ..KEY };
+        codes.add(&code(other, "came", 20), None);
+        asked_for_a_batch |= codes.is_full();
+    }
+    assert!(codes.take_evicted() > 1000);
+    assert!(asked_for_a_batch);
+    assert_eq!(
+        codes.get_mut(&KEY).map(|code| code.name.clone()).as_deref(),
+        Some("works")
+    );
+    codes.next_batch();
+    assert!(!codes.is_full());
+}
