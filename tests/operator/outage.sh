@@ -29,6 +29,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 strata=${STRATA:-strata}
 otelcol=${OTELCOL:-${STRATA_TEST_DIR:-/var/cache/strata-test}/bin/otelcol}
 python=${PYTHON:-/usr/bin/python3}
+# The agent takes its settings from such variables, and refuses those that mean nothing to it.
+unset "${!STRATA_@}" "${!OTEL_@}"
 
 work=$(mktemp -d)
 running=()
