@@ -46,8 +46,11 @@ fn story(world: &World, arguments: &[&str]) -> Result<(), Problem> {
             "there is no {what} (tests/setup.sh)"
         )));
     }
-    let mut command =
-        Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("operator/outage.sh"));
+    // What it says is shown if it fails.
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" \"$@\" >&2"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("operator/outage.sh"));
     // Many samples: shares and totals are judged, and chance should have no say.
     command
         .args(["--rate", "49"])
