@@ -32,9 +32,6 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     let Some(scratch) = scratch() else {
         return 0;
     };
-    let Some(offsets) = PYTHONS.get(scratch.python.index.wrapping_sub(1)) else {
-        return 0;
-    };
     for _ in 0..ENTRIES {
         let next = scratch.code_next;
         if next >= scratch.sample.shape.python as u32 {
@@ -45,24 +42,42 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
             return 0;
         }
         scratch.code_next = next + 1;
-        let all = scratch.sample.shape.python as u32;
-        let mut place = next
-            + if scratch.code_first < all {
-                scratch.code_first
-            } else {
-                0
-            };
-        if place >= all {
-            place -= all;
-        }
-        let found = scratch.python_section.frames[place as usize & (PYTHON_ENTRIES - 1)];
-        if found.kind == entry::FRAME && send(scratch, offsets, &found) == 0 {
+        if send_code(next) == 0 {
             scratch.code_failed = 1;
             count(Counter::CodeRetry);
         }
     }
     stages::enter(ctx, stages::CODES);
     0
+}
+
+/// Sends the code object of an entry, if it has one that was not sent; 0: there was no room.
+///
+/// Exported: verified once, not for every turn of the loop (see `walk_native_frame`).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn send_code(next: u32) -> u32 {
+    let Some(scratch) = scratch() else {
+        return 0;
+    };
+    let Some(offsets) = PYTHONS.get(scratch.python.index.wrapping_sub(1)) else {
+        return 0;
+    };
+    let all = scratch.sample.shape.python as u32;
+    let mut place = next
+        + if scratch.code_first < all {
+            scratch.code_first
+        } else {
+            0
+        };
+    if place >= all {
+        place -= all;
+    }
+    let found = scratch.python_section.frames[place as usize & (PYTHON_ENTRIES - 1)];
+    if found.kind != entry::FRAME {
+        return 1;
+    }
+    send(scratch, offsets, &found)
 }
 
 /// Sends a code object unless it was sent; 0: there was no room.

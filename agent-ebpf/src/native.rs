@@ -16,31 +16,26 @@ use crate::space::{FOUND, at_hand, read_mapping};
 use crate::{kernel, setting, stages, task};
 
 /// Frames in one run of the stage, of which a sample has at most 33 (tail calls).
-const FRAMES: u32 = 37;
+const FRAMES: u32 = 64;
 /// A frame pointer further away than this is no frame pointer.
 const FARTHEST: u64 = 1 << 20;
 
 /// A frame was walked and the caller is next.
 const GO_ON: u32 = u32::MAX;
-/// The next frame's mapping was not met before in this walk.
-const MAPPING_WANTED: u32 = u32::MAX - 1;
 
-/// Walks some frames. The address space is searched once, at the beginning: inside the loop its
-/// search would be verified again for each frame.
+/// Walks some frames.
 pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     let Some(scratch) = scratch() else {
         return 0;
     };
-    let mut end = enter_mapping(scratch);
-    if end == GO_ON {
-        for _ in 0..FRAMES {
-            end = one_frame(scratch);
-            if end != GO_ON {
-                break;
-            }
+    let mut end = GO_ON;
+    for _ in 0..FRAMES {
+        end = walk_native_frame();
+        if end != GO_ON {
+            break;
         }
     }
-    if end == GO_ON || end == MAPPING_WANTED {
+    if end == GO_ON {
         let most = if scratch.python.index != 0 {
             stages::MOST_BEFORE_PYTHON
         } else {
@@ -84,22 +79,20 @@ fn place(scratch: &Scratch) -> u64 {
         .wrapping_sub(scratch.frame.called as u64 & 1)
 }
 
-#[inline(always)]
-fn enter_mapping(scratch: &mut Scratch) -> u32 {
-    let place = place(scratch);
-    if at_hand(scratch, place) || read_mapping(scratch, place) == FOUND {
-        return GO_ON;
-    }
-    if scratch.frame.pc == 0 && scratch.by_pointer != 0 {
-        return NativeEnd::FramePointerEnd as u32;
-    }
-    NativeEnd::NotExecutable as u32
-}
-
 /// Walks one frame: puts it down and turns `scratch.frame` into its caller.
 ///
-/// A subprogram, so that the verifier is done with all values of a frame at its end.
+/// Exported, so that it is a global function to the verifier, which goes through such a one by
+/// itself and once; through a static one it goes again for every turn of the loop that calls it.
+#[unsafe(no_mangle)]
 #[inline(never)]
+pub extern "C" fn walk_native_frame() -> u32 {
+    match scratch() {
+        Some(scratch) => one_frame(scratch),
+        None => NativeEnd::StageLimit as u32,
+    }
+}
+
+#[inline(always)]
 fn one_frame(scratch: &mut Scratch) -> u32 {
     let depth = scratch.sample.shape.native as usize;
     if depth >= NATIVE_FRAMES || depth >= setting!(native_depth) as usize {
@@ -107,8 +100,12 @@ fn one_frame(scratch: &mut Scratch) -> u32 {
     }
     let called = scratch.frame.called;
     let place = place(scratch);
-    if !at_hand(scratch, place) {
-        return MAPPING_WANTED;
+    if !at_hand(scratch, place) && read_mapping(scratch, place) != FOUND {
+        return if scratch.frame.pc == 0 && scratch.by_pointer != 0 {
+            NativeEnd::FramePointerEnd as u32
+        } else {
+            NativeEnd::NotExecutable as u32
+        };
     }
     // Afresh, without what the comparisons taught the verifier about it.
     let place = load(&raw const scratch.frame.pc)

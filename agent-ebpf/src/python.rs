@@ -50,7 +50,7 @@ pub fn stage<C: EbpfContext>(ctx: &C) -> u32 {
     }
     if end == GO_ON {
         for _ in 0..STEPS {
-            end = one_step(scratch, offsets);
+            end = walk_python_step();
             if end != GO_ON {
                 break;
             }
@@ -152,6 +152,20 @@ fn thread_state(scratch: &Scratch, offsets: &PythonOffsets) -> u64 {
 }
 
 /// Puts down one frame, one anchor, or passes some native frames in search of an anchor's place.
+///
+/// Exported: verified once, not for every turn of the loop (see `walk_native_frame`).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn walk_python_step() -> u32 {
+    let Some(scratch) = scratch() else {
+        return PythonEnd::StageLimit as u32;
+    };
+    match PYTHONS.get(scratch.python.index.wrapping_sub(1)) {
+        Some(offsets) => one_step(scratch, offsets),
+        None => PythonEnd::StageLimit as u32,
+    }
+}
+
 #[inline(always)]
 fn one_step(scratch: &mut Scratch, offsets: &PythonOffsets) -> u32 {
     let count = scratch.python.count as usize;
