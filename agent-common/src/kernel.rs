@@ -55,6 +55,7 @@ pub struct KernelOffsets {
     pub cgroup_self: u32,
     pub cgroup_kn: u32,
     pub kn_id: u32,
+    pub kn_name: u32,
 
     // What this kernel has.
     /// 1: `mm_mt` is a maple tree (6.1+). 0: red-black tree.

@@ -123,6 +123,27 @@ pub struct Thread {
     pub padding: u32,
     pub name: [u8; 16],
     pub process_name: [u8; 16],
+    /// Its process's cgroup and those above it, the innermost first, in the one hierarchy that the
+    /// kernel side looks at. They tell the container of a process that is gone.
+    pub cgroups: [CgroupName; CGROUP_NAMES],
+}
+
+/// Levels of cgroups whose names are told: a container's, its pod's, the pod's class and that of all
+/// pods.
+pub const CGROUP_NAMES: usize = 4;
+
+/// The last part of a cgroup's path, ended by a zero. The longest ones of containers have 84 bytes
+/// (`cri-containerd-<64 digits>.scope`); a longer one is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct CgroupName {
+    pub text: [u8; 96],
+}
+
+impl Default for CgroupName {
+    fn default() -> Self {
+        Self { text: [0; 96] }
+    }
 }
 
 /// A mapped file that the kernel side has no rows for.

@@ -8,12 +8,12 @@ use aya_ebpf::programs::RawTracePointContext;
 use agent_common::counter::Counter;
 use agent_common::filter::{FILTER_CHILDREN, NS_PER_TICK, PidFilter};
 use agent_common::hash::Hasher;
-use agent_common::record::{Announcement, Header, Thread, VERSION, kind};
+use agent_common::record::{Announcement, CGROUP_NAMES, CgroupName, Header, Thread, VERSION, kind};
 
 use crate::maps::{ANNOUNCED, ANNOUNCED_SLOTS, EVENTS, PIDS, SENT, THREADS_SENT, count, epoch};
 use crate::memory::{kernel_bytes, kernel_u32, kernel_u64};
 use crate::scratch::Scratch;
-use crate::{kernel, setting};
+use crate::{kernel, setting, task};
 
 /// Sends the names of a thread and its process once.
 #[inline(always)]
@@ -38,7 +38,7 @@ pub fn announce_thread(scratch: &Scratch, task: *const u8) {
         return;
     };
     let record = entry.as_mut_ptr();
-    let leader = crate::task::member_u64(task, kernel!(task_group_leader));
+    let leader = task::member_u64(task, kernel!(task_group_leader));
     // SAFETY: the reservation has room for the record, the arrays for 16 bytes (TASK_COMM_LEN).
     unsafe {
         *record = Thread {
@@ -52,12 +52,14 @@ pub fn announce_thread(scratch: &Scratch, task: *const u8) {
             padding: 0,
             name: [0; 16],
             process_name: [0; 16],
+            cgroups: [CgroupName { text: [0; 96] }; CGROUP_NAMES],
         };
         let comm = kernel!(task_comm) as u64;
         let own = (&raw mut (*record).name).cast();
         let leaders = (&raw mut (*record).process_name).cast();
         bpf_probe_read_kernel(own, 16, (task as u64 + comm) as *const _);
         bpf_probe_read_kernel(leaders, 16, (leader + comm) as *const _);
+        task::read_cgroup_names(task, &mut (*record).cgroups);
     }
     entry.submit(BPF_RB_NO_WAKEUP as u64);
     // SAFETY: as above.

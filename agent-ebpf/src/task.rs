@@ -2,13 +2,14 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs,
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel_str, bpf_task_pt_regs,
 };
 use aya_ebpf::programs::PerfEventContext;
 
 use agent_common::filter::CGROUP_LEVELS;
 use agent_common::kernel::CGROUP_DEFAULT;
 use agent_common::process::ProcessId;
+use agent_common::record::{CGROUP_NAMES, CgroupName};
 
 use crate::maps::CGROUPS;
 use crate::memory::{kernel_bytes, kernel_u32, kernel_u64};
@@ -192,18 +193,7 @@ pub fn register(registers: &[u64; 36], number: u8) -> Option<u64> {
 /// Whether the task is in a cgroup of the filter, or below one.
 #[inline(never)]
 pub fn in_cgroups(task: *const u8) -> u32 {
-    let Some(set) = kernel_u64(task as u64 + kernel!(task_cgroups) as u64) else {
-        return 0;
-    };
-    let subsystem = setting!(cgroup_subsystem);
-    let first = if subsystem == CGROUP_DEFAULT {
-        kernel_u64(set + kernel!(css_set_default) as u64)
-    } else {
-        // On a hybrid host the containers are in a v1 hierarchy, and the unified one is empty.
-        let place = kernel!(css_set_subsys) as u64 + 8 * subsystem as u64;
-        kernel_u64(set + place).and_then(|css| kernel_u64(css + kernel!(css_cgroup) as u64))
-    };
-    let Some(mut cgroup) = first else {
+    let Some(mut cgroup) = cgroup_of(task) else {
         return 0;
     };
     for _ in 0..CGROUP_LEVELS {
@@ -216,15 +206,53 @@ pub fn in_cgroups(task: *const u8) -> u32 {
         if CGROUPS.get_ptr(&id).is_some() {
             return 1;
         }
-        let up = kernel!(cgroup_self) as u64 + kernel!(css_parent) as u64;
-        let parent = match kernel_u64(cgroup + up) {
-            Some(parent) if parent != 0 => parent,
+        match above(cgroup) {
+            Some(next) if next != 0 => cgroup = next,
             _ => return 0,
-        };
-        match kernel_u64(parent + kernel!(css_cgroup) as u64) {
-            Some(next) => cgroup = next,
-            None => return 0,
         }
     }
     0
+}
+
+/// Address of the task's `struct cgroup` in the hierarchy that is looked at.
+#[inline(always)]
+fn cgroup_of(task: *const u8) -> Option<u64> {
+    let set = kernel_u64(task as u64 + kernel!(task_cgroups) as u64)?;
+    let subsystem = setting!(cgroup_subsystem);
+    if subsystem == CGROUP_DEFAULT {
+        return kernel_u64(set + kernel!(css_set_default) as u64);
+    }
+    // On a hybrid host the containers are in a v1 hierarchy, and the unified one is empty.
+    let place = kernel!(css_set_subsys) as u64 + 8 * subsystem as u64;
+    kernel_u64(kernel_u64(set + place)? + kernel!(css_cgroup) as u64)
+}
+
+/// The one above a cgroup; 0: it is the root.
+#[inline(always)]
+fn above(cgroup: u64) -> Option<u64> {
+    let up = kernel!(cgroup_self) as u64 + kernel!(css_parent) as u64;
+    match kernel_u64(cgroup + up)? {
+        0 => Some(0),
+        parent => kernel_u64(parent + kernel!(css_cgroup) as u64),
+    }
+}
+
+/// Reads the names of the task's cgroup and of those above it, as far as there is room.
+#[inline(always)]
+pub fn read_cgroup_names(task: *const u8, names: &mut [CgroupName; CGROUP_NAMES]) {
+    let Some(mut cgroup) = cgroup_of(task) else {
+        return;
+    };
+    for name in names {
+        let node = kernel_u64(cgroup + kernel!(cgroup_kn) as u64).unwrap_or(0);
+        let text = kernel_u64(node + kernel!(kn_name) as u64).unwrap_or(0);
+        // SAFETY: as many bytes as there are; a text that can't be read leaves zeros.
+        unsafe {
+            bpf_probe_read_kernel_str(name.text.as_mut_ptr().cast(), 96, text as *const _);
+        }
+        match above(cgroup) {
+            Some(next) if next != 0 => cgroup = next,
+            _ => return,
+        }
+    }
 }

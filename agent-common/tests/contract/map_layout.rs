@@ -88,7 +88,7 @@ fn settings_and_control() {
 
 #[test]
 fn offsets_of_the_kernel() {
-    layout!(KernelOffsets, 168, {
+    layout!(KernelOffsets, 172, {
         task_mm: u32 = 0,
         task_group_leader: u32 = 4,
         task_start_boottime: u32 = 8,
@@ -125,11 +125,12 @@ fn offsets_of_the_kernel() {
         cgroup_self: u32 = 132,
         cgroup_kn: u32 = 136,
         kn_id: u32 = 140,
-        has_maple_tree: u32 = 144,
-        has_task_btf: u32 = 148,
-        has_task_pt_regs: u32 = 152,
-        user_regs: u32 = 156,
-        arm64: u32 = 160,
-        sequence_is_odd: u32 = 164,
+        kn_name: u32 = 144,
+        has_maple_tree: u32 = 148,
+        has_task_btf: u32 = 152,
+        has_task_pt_regs: u32 = 156,
+        user_regs: u32 = 160,
+        arm64: u32 = 164,
+        sequence_is_odd: u32 = 168,
     });
 }

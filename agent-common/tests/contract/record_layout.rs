@@ -5,7 +5,8 @@ use agent_common::code::Text;
 use agent_common::executable::FileId;
 use agent_common::process::ProcessId;
 use agent_common::record::{
-    Announcement, Code, Deferred, Header, Lines, Sample, Stack, Thread, kind, section,
+    Announcement, CGROUP_NAMES, CgroupName, Code, Deferred, Header, Lines, Sample, Stack, Thread,
+    kind, section,
 };
 use agent_common::stack::{NativeFrame, PythonEntry, StackShape};
 
@@ -116,13 +117,15 @@ fn names_and_announcements() {
         stored: u32 = 48,
         padding: u32 = 52,
     });
-    layout!(Thread, 64, {
+    layout!(CgroupName, 96, { text: [u8; 96] = 0 });
+    layout!(Thread, 448, {
         header: Header = 0,
         process: ProcessId = 8,
         thread: u32 = 24,
         padding: u32 = 28,
         name: [u8; 16] = 32,
         process_name: [u8; 16] = 48,
+        cgroups: [CgroupName; CGROUP_NAMES] = 64,
     });
     layout!(Announcement, 152, {
         header: Header = 0,

@@ -142,6 +142,7 @@ pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError
     let css = find("cgroup_subsys_state");
     let css_set = find("css_set");
     let cgroup = find("cgroup");
+    let node = find("kernfs_node");
 
     let has_maple_tree = mm.has("mm_mt");
     let x86_64 = task.has("thread.fsbase");
@@ -220,7 +221,8 @@ pub fn offsets_of(btf: &Btf, release: &str) -> Result<KernelOffsets, KernelError
         css_parent: css.member("parent", 8)?,
         cgroup_self: cgroup.member("self", 8)?,
         cgroup_kn: cgroup.member("kn", 8)?,
-        kn_id: find("kernfs_node").member("id", 8)?,
+        kn_id: node.member("id", 8)?,
+        kn_name: node.member("name", 8)?,
 
         has_maple_tree: has_maple_tree.into(),
         has_task_btf: 0,

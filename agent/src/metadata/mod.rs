@@ -1,17 +1,22 @@
-//! What a process belongs to: its container, its service.
+//! What a process belongs to: its container, its pod, its service.
 //!
 //! | what | where from |
 //! |---|---|
 //! | `service.name` | its process context, else its OTEL_SERVICE_NAME |
 //! | `container.id` | its cgroups, whatever the process itself says |
+//! | `k8s.pod.uid` | its cgroups |
+//! | other `k8s.*`, `container.*` | [`kubernetes`] or [`engine`], asked by those two |
 //! | other attributes | its process context, but for those of `process` and `container`, which we see ourselves |
 //!
 //! Of its environment that one variable is read, and nothing else; nothing of its arguments.
 
 mod context;
+pub mod engine;
+pub mod kubernetes;
+pub mod pods;
 
 use crate::process::ProcessHandle;
-use crate::process::cgroup::container_id;
+use crate::process::cgroup::{container_id, pod_uid};
 use context::Context;
 
 /// Where a service's name may stand in a process's environment.
@@ -26,6 +31,8 @@ pub const EXECUTABLE_NAME: &str = "process.executable.name";
 pub struct Identity {
     pub service_name: Option<String>,
     pub container_id: Option<String>,
+    /// As the kubelet wrote it into its cgroup's name.
+    pub pod_uid: Option<String>,
     /// The last part of the path of its executable.
     pub executable_name: Option<String>,
     /// Further resource attributes by OpenTelemetry's names (of its process context alone).
@@ -42,6 +49,7 @@ pub fn identify(process: &ProcessHandle) -> Identity {
     let variable = variable.and_then(|value| String::from_utf8(value).ok());
     let mut identity = Identity {
         container_id: container_id(process),
+        pod_uid: pod_uid(process),
         executable_name: executable_name(process),
         // One that is empty counts as none.
         variable: variable.filter(|value| !value.is_empty()),
@@ -87,6 +95,7 @@ impl Identity {
         let texts = [
             &self.service_name,
             &self.container_id,
+            &self.pod_uid,
             &self.executable_name,
             &self.variable,
         ];

@@ -151,13 +151,13 @@ impl Session {
             (
                 "stack_bytes",
                 self.stacks.bytes() as u64,
-                bounds.stacks,
+                self.stacks.most(),
                 self.stacks.take_evicted(),
             ),
             (
                 "code_object_bytes",
                 self.codes.bytes() as u64,
-                bounds.codes,
+                self.codes.most(),
                 self.codes.take_evicted(),
             ),
             (

@@ -117,6 +117,11 @@ impl Codes {
         self.known.get(key)
     }
 
+    /// Most bytes that all take.
+    pub fn most(&self) -> usize {
+        self.budget + ABSENT
+    }
+
     /// Whether those of the next batch would soon have to leave for each other.
     pub fn is_full(&self) -> bool {
         self.came > self.budget / 2

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use agent_common::process::ProcessId;
 
 use self::reader::{Answer, Reader};
+use crate::metadata::pods::POD_UID;
 use crate::metadata::{CONTAINER_ID, EXECUTABLE_NAME, Identity, SERVICE_NAME};
+use crate::process::cgroup::Place;
 use crate::profile::{Attribute, Profile, Value};
 
 /// Most processes that are kept, and most bytes of what is known of them.
@@ -39,6 +41,8 @@ pub struct Identities {
 struct Known {
     /// None: it was not looked at yet, or is being looked at.
     identity: Option<Identity>,
+    /// By the kernel side, which saw it run.
+    place: Place,
     bytes: usize,
     /// The last batch with a sample of it.
     round: u64,
@@ -62,13 +66,16 @@ impl Default for Identities {
 
 impl Identities {
     /// Has a process that was sampled looked at, if it is new.
-    pub fn see(&mut self, process: &ProcessId) {
+    pub fn see(&mut self, process: &ProcessId, place: Place) {
         if self.of.contains_key(process) {
             return;
         }
+        let bytes = place.bytes();
+        self.bytes += bytes;
         let known = Known {
             identity: None,
-            bytes: 0,
+            place,
+            bytes,
             round: self.round,
             next: Some(Instant::now()),
             wait: SOON,
@@ -132,7 +139,7 @@ impl Identities {
             known.next = Some(Instant::now() + known.wait);
             known.wait = SELDOM.min(known.wait * 2);
         }
-        let bytes = known.identity.as_ref().map_or(0, Identity::bytes);
+        let bytes = known.place.bytes() + known.identity.as_ref().map_or(0, Identity::bytes);
         self.bytes = self.bytes + bytes - known.bytes;
         known.bytes = bytes;
         self.evict();
@@ -171,7 +178,7 @@ impl Identities {
         let mut images: HashMap<(u32, u64), u32> = HashMap::new();
         for (id, _) in &processes {
             *images.entry((id.pid, id.start)).or_default() += 1;
-            self.see(id);
+            self.see(id, Place::default());
         }
         let until = Instant::now() + PATIENCE;
         while let Some(answer) = self.reader.wait(until) {
@@ -184,14 +191,24 @@ impl Identities {
                 continue;
             };
             known.round = self.round;
-            let Some(identity) = &known.identity else {
-                continue;
-            };
+            let nothing = Identity::default();
+            let identity = known.identity.as_ref().unwrap_or(&nothing);
+            let place = &known.place;
             let executable_name = identity.executable_name.as_ref();
             let executable_name = executable_name.filter(|_| executable.is_none() && is_one);
             let own = [
                 (SERVICE_NAME, identity.service_name.as_ref()),
-                (CONTAINER_ID, identity.container_id.as_ref()),
+                (
+                    CONTAINER_ID,
+                    place
+                        .container_id
+                        .as_ref()
+                        .or(identity.container_id.as_ref()),
+                ),
+                (
+                    POD_UID,
+                    place.pod_uid.as_ref().or(identity.pod_uid.as_ref()),
+                ),
                 (EXECUTABLE_NAME, executable_name),
             ];
             let own = own.map(|(key, value)| Some((key, &**value?)));

@@ -10,6 +10,8 @@ use std::os::unix::fs::FileExt;
 
 use memmap2::MmapMut;
 
+use super::machine::until_zero;
+
 /// Files up to this size are read whole.
 const SMALL: u64 = 1 << 20;
 /// Largest file that is looked at.
@@ -126,12 +128,8 @@ fn sections(file: &File, image: &mut MmapMut) -> io::Result<Option<Vec<Section>>
         let (name, place) = place(image, index);
         let names = &image[text.start as usize..text.end as usize];
         let name = names.get(name..).unwrap_or_default();
-        let end = name
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(name.len());
         Section {
-            name: name[..end].to_vec(),
+            name: until_zero(name).to_vec(),
             place,
         }
     });

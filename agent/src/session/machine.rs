@@ -37,13 +37,15 @@ pub fn seed() -> u64 {
     }
 }
 
-/// A name as the kernel keeps it, up to its first zero byte.
+/// A name as the kernel keeps it.
 pub fn name_of(bytes: &[u8]) -> String {
-    let end = bytes
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
+    String::from_utf8_lossy(until_zero(bytes)).into_owned()
+}
+
+/// What is before the first zero byte.
+pub fn until_zero(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|&byte| byte == 0);
+    &bytes[..end.unwrap_or(bytes.len())]
 }
 
 fn now(clock: libc::clockid_t) -> u64 {

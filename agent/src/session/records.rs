@@ -10,8 +10,10 @@ use agent_common::stack::entry;
 
 use super::codes::CodeKey;
 use super::deferred::Unwound;
+use super::machine::until_zero;
 use super::{BATCH, Session, SessionError, stacks};
 use crate::bpf::decode::{Record, decode};
+use crate::process::cgroup::Place;
 
 impl Session {
     pub(super) fn drain(&mut self) -> Result<(), SessionError> {
@@ -59,7 +61,8 @@ impl Session {
                 self.names.add(&thread);
                 if self.config.executables {
                     self.names.read_executable(&thread.process);
-                    self.identities.see(&thread.process);
+                    let names = thread.cgroups.iter().map(|name| until_zero(&name.text));
+                    self.identities.see(&thread.process, Place::of(names));
                 }
             }
             Record::Executable(announced) => {

@@ -100,6 +100,11 @@ impl Stacks {
         self.complete.bytes()
     }
 
+    /// Most bytes of bodies, those of the batch that is under way included.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     pub fn is_full(&self) -> bool {
         self.len() >= STACKS || self.bytes() >= self.most
     }

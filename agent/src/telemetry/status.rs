@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::metadata::kubernetes;
 use crate::session::Statistics;
 use crate::{export, store};
 
@@ -22,6 +23,8 @@ pub struct Status {
     /// Why the last batch could not be kept.
     pub store_error: Option<String>,
     pub exporters: Vec<export::Status>,
+    /// None: pods are not asked for.
+    pub kubernetes: Option<kubernetes::Status>,
 }
 
 /// What the agent was asked to do.

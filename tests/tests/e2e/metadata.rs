@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use strata_tests::machine::agent::Agent;
 use strata_tests::machine::cgroup::{Cgroup, Version};
 use strata_tests::machine::readers::Collector;
 use strata_tests::machine::target::Target;
@@ -45,6 +46,7 @@ pub fn cells(world: &Arc<World>) -> Vec<Cell> {
     });
     add("context-ddtrace", "service", ddtrace);
     add("container-docker", "id", docker);
+    add("container-docker", "names", names);
     add("container-runc", "id", runc);
     add("container-own", "id", own_container);
     add("cgroup-namespace-v1", "id", |world| {
@@ -254,6 +256,38 @@ fn docker(world: &World) -> Result<(), Problem> {
     )
 }
 
+/// What the engine calls a container, asked by the agent: also of one that has ended.
+fn names(world: &World) -> Result<(), Problem> {
+    let folder = copy(world)?;
+    let engine = world.engine()?;
+    let name = format!("strata-names-{}", std::process::id());
+    let place = world.scratch().join("names");
+    let flags = ["--listen", "off", "--interval", "10m", "--rate", "199"];
+    let socket = ["--container-engine", "/run/docker.sock"];
+    let agent = Agent::start(world.strata()?, &place, &[&flags[..], &socket].concat())?;
+    let command = ["/workload/simple", "60"];
+    let container = engine.run_with(&["--name", &name], &folder, &command)?;
+    let outside = Target::start(Command::new(simple(world)?).arg("60"))?;
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    container.stop()?;
+    agent.stop()?;
+    let file = place.join("names.otlp");
+    let mut report = world.strata()?.command(&["report", "--store"]);
+    report.arg(place.join("store")).args(["-f", "otlp", "-o"]);
+    run(report.arg(&file))?;
+    let recorded = Recorded::read(world, &file)?;
+    let (key, image) = ("container.name", "container.image.name");
+    recorded.has(
+        container.pid,
+        &[(key, Some(&name)), (image, Some("strata-test"))],
+    )?;
+    recorded.has(outside.pid, &[(key, None), (image, None)])?;
+    must_fail(
+        "another name",
+        recorded.has(container.pid, &[(key, Some("strata-names"))]),
+    )
+}
+
 /// Ids as engines of Kubernetes make them, in cgroups as they make them.
 fn runc(world: &World) -> Result<(), Problem> {
     let id = format!("{:064x}", u64::from(std::process::id()) << 8 | 0xC0);
@@ -275,7 +309,8 @@ fn runc(world: &World) -> Result<(), Problem> {
     spec["process"]["args"] = serde_json::json!(["/mnt/simple", "60"]);
     spec["process"]["env"] = serde_json::json!(["OTEL_SERVICE_NAME=pod"]);
     spec["process"]["terminal"] = false.into();
-    let pod = format!("strata-tests/kubepods/burstable/pod{}", std::process::id());
+    let uid = format!("00000000-0000-4000-8000-{:012x}", std::process::id());
+    let pod = format!("strata-tests/kubepods/burstable/pod{uid}");
     spec["linux"]["cgroupsPath"] = format!("/{pod}/{id}").into();
     let mounts = spec["mounts"].as_array_mut();
     mounts
@@ -315,7 +350,8 @@ fn runc(world: &World) -> Result<(), Problem> {
     let recorded = Recorded::of(world, &[], &[pid])?;
     drop(removed);
     drop(target);
-    Ok(recorded.has(pid, &[(CONTAINER, Some(&id)), (SERVICE, Some("pod"))])?)
+    let pod = ("k8s.pod.uid", Some(&*uid));
+    Ok(recorded.has(pid, &[(CONTAINER, Some(&id)), (SERVICE, Some("pod")), pod])?)
 }
 
 /// Strata in a container with a cgroup namespace of its own, as in a pod: its own container is in no path that it sees.

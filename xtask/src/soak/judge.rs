@@ -15,7 +15,7 @@ pub struct Limits {
     pub memory: u64,
     /// Share of one core.
     pub cpu: f64,
-    /// Part of the time that is warm-up: tables fill to their bounds.
+    /// Part of the time that is warm-up: tables fill to their bounds, that of names in 17 minutes.
     pub warm_up: f64,
 }
 
@@ -33,7 +33,7 @@ impl Limits {
             descriptors_an_hour: 20.0 * noise,
             memory: 64 << 10,
             cpu: 0.01,
-            warm_up: 1.0 / 3.0,
+            warm_up: 0.6,
         }
     }
 }

@@ -3,7 +3,9 @@
 use agent_common::code::Text;
 use agent_common::executable::FileId;
 use agent_common::process::ProcessId;
-use agent_common::record::{Announcement, Code, Deferred, Header, Lines, Sample, Stack, Thread};
+use agent_common::record::{
+    Announcement, CgroupName, Code, Deferred, Header, Lines, Sample, Stack, Thread,
+};
 use agent_common::stack::{NativeFrame, PythonEntry, StackShape};
 
 use crate::bpf::decode::{Frames, Record};
@@ -49,7 +51,8 @@ write_fields! {
     Stack { header, stack, process, shape, section, first, count, padding }
     Code { header, process, code, signature, linetable, python, first_line, name, file }
     Lines { header, process, code, signature, size, stored, padding }
-    Thread { header, process, thread, padding, name, process_name }
+    CgroupName { text }
+    Thread { header, process, thread, padding, name, process_name, cgroups }
     Announcement { header, process, file, start, end, offset, name }
     Deferred { sample, pc, sp, fp, stored, padding, registers }
 }

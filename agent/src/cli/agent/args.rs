@@ -97,7 +97,7 @@ fn flag(setting: &'static Setting) -> Arg {
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true"),
-        Kind::Pairs => arg.action(ArgAction::Append),
+        Kind::Pairs | Kind::List => arg.action(ArgAction::Append),
         _ => arg,
     }
 }
@@ -113,6 +113,8 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::File => "FILE",
         Kind::Url => "URL",
         Kind::Pairs => "PAIRS",
+        Kind::Text => "NAME",
+        Kind::List => "NAMES",
         Kind::Listen => "ADDRESS",
         Kind::Level => "LEVEL",
     }
@@ -126,7 +128,7 @@ impl FromArgMatches for GivenSettings {
             Some(Typed {
                 name: setting.name,
                 flag: format!("--{}", setting.name),
-                // Only pairs are given several times.
+                // Only pairs and lists are given several times.
                 text: texts.join(","),
             })
         });

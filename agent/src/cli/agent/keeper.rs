@@ -10,15 +10,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::names::Names;
 use crate::format::{Options, otlp};
+use crate::metadata::pods::Chosen;
 use crate::profile::{Attribute, Index as _, ProcessIndex, Profile, Value};
 use crate::store::{Message, Store};
 
 /// Most batches that wait for the disk.
 const WAITING: usize = 3;
 
-/// What every resource says besides what is known of its process.
-pub type Everywhere = Vec<(String, String)>;
+/// What is told of a batch's processes, by the settings of its time.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What every resource says besides what is known of its process.
+    pub everywhere: Vec<(String, String)>,
+    /// What is taken over from pods.
+    pub chosen: Chosen,
+}
 
 /// Samples that did not get into the store, by cause.
 #[derive(Debug, Default)]
@@ -46,22 +54,24 @@ impl Lost {
 
 pub struct Keeper {
     /// None once there are no more batches.
-    batches: Option<SyncSender<(Profile, Everywhere)>>,
+    batches: Option<SyncSender<(Profile, Told)>>,
     done: Receiver<()>,
     lost: Arc<Lost>,
 }
 
 impl Keeper {
-    pub fn start(store: Arc<Store>) -> io::Result<Self> {
-        let (batches, work) = sync_channel(WAITING);
+    pub fn start(store: Arc<Store>, mut names: Names) -> io::Result<Self> {
+        let (batches, work) = sync_channel::<(Profile, Told)>(WAITING);
         let (tell, done) = channel();
         let lost = Arc::new(Lost::default());
         let own = Arc::clone(&lost);
         thread::Builder::new()
             .name("strata-store".to_owned())
             .spawn(move || {
-                for (profile, everywhere) in work {
-                    keep(&store, profile, &everywhere, &own);
+                for (mut profile, told) in work {
+                    names.tell(&mut profile, &told.chosen);
+                    tell_everywhere(&mut profile, &told.everywhere);
+                    keep(&store, &profile, &own);
                 }
                 // Who waited may be gone.
                 let _ = tell.send(());
@@ -74,9 +84,9 @@ impl Keeper {
     }
 
     /// Takes a batch, without waiting.
-    pub fn put(&self, profile: Profile, everywhere: Everywhere) {
+    pub fn put(&self, profile: Profile, told: Told) {
         let Some(batches) = &self.batches else { return };
-        match batches.try_send((profile, everywhere)) {
+        match batches.try_send((profile, told)) {
             Ok(()) => {}
             Err(TrySendError::Full((profile, _)) | TrySendError::Disconnected((profile, _))) => {
                 let samples = samples(&profile);
@@ -109,9 +119,8 @@ fn samples(profile: &Profile) -> u64 {
     weights.fold(0, u64::saturating_add)
 }
 
-fn keep(store: &Store, mut profile: Profile, everywhere: &Everywhere, lost: &Lost) {
-    tell_everywhere(&mut profile, everywhere);
-    let made = otlp::messages(&profile, &Options::default(), profile_id);
+fn keep(store: &Store, profile: &Profile, lost: &Lost) {
+    let made = otlp::messages(profile, &Options::default(), profile_id);
     lost.too_large.fetch_add(made.too_large, Ordering::Relaxed);
     let messages: Vec<Message> = made.messages.into_iter().map(stored).collect();
     let kept = store.append(&messages);
@@ -133,7 +142,7 @@ fn stored(message: otlp::Message) -> Message {
 }
 
 /// What a process says of itself goes before.
-fn tell_everywhere(profile: &mut Profile, everywhere: &Everywhere) {
+fn tell_everywhere(profile: &mut Profile, everywhere: &[(String, String)]) {
     for (key, value) in everywhere {
         let key = profile.string(key);
         let value = Value::Text(profile.string(value));

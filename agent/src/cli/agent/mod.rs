@@ -5,6 +5,7 @@ pub mod args;
 pub mod config;
 mod keeper;
 pub mod logs;
+mod names;
 mod orders;
 mod reporter;
 mod run;

@@ -10,6 +10,7 @@ use super::config::Loaded;
 use super::keeper::Lost;
 use super::service;
 use crate::export::Exporters;
+use crate::metadata::kubernetes::Kubernetes;
 use crate::session::{Occupancy, Session, Slow};
 use crate::store::Store;
 use crate::telemetry::{Batches, Executable, Sampling, Settings, Status, Table, Telemetry, serve};
@@ -17,12 +18,17 @@ use crate::telemetry::{Batches, Executable, Sampling, Settings, Status, Table, T
 pub struct Reporter {
     telemetry: Arc<Telemetry>,
     store: Arc<Store>,
+    kubernetes: Option<Arc<Kubernetes>>,
     batches: Batches,
 }
 
 impl Reporter {
     /// Serves metrics, if that is wanted.
-    pub fn start(loaded: &Loaded, store: Arc<Store>) -> Result<Self> {
+    pub fn start(
+        loaded: &Loaded,
+        store: Arc<Store>,
+        kubernetes: Option<Arc<Kubernetes>>,
+    ) -> Result<Self> {
         let telemetry = Arc::new(Telemetry::default());
         if let Some(listen) = loaded.config.listen {
             let address = serve(listen, Arc::clone(&telemetry))?;
@@ -31,6 +37,7 @@ impl Reporter {
         Ok(Self {
             telemetry,
             store,
+            kubernetes,
             batches: Batches::default(),
         })
     }
@@ -66,6 +73,7 @@ impl Reporter {
             store: self.store.status(),
             store_error: lost.last_error(),
             exporters: exporters.status(),
+            kubernetes: self.kubernetes.as_ref().map(|it| it.status()),
         });
     }
 }

@@ -10,7 +10,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::config::Loaded;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Told};
+use super::names::{self, Names};
 use super::orders::{self, Order};
 use super::reporter::Reporter;
 use super::{logs, service};
@@ -40,10 +41,12 @@ pub fn run(loaded: Loaded) -> Result<ExitCode> {
     let orders = orders::install().context("signals can't be taken over")?;
     let store = Store::open(&loaded.config.store, loaded.config.limits())?;
     let store = Arc::new(store);
-    let reporter = Reporter::start(&loaded, Arc::clone(&store))?;
+    let kubernetes = names::watch(&loaded.config)?;
+    let reporter = Reporter::start(&loaded, Arc::clone(&store), kubernetes.clone())?;
     let destinations = loaded.config.destinations.clone();
     let exporters = Exporters::start(destinations, Arc::clone(&store))?;
-    let keeper = Keeper::start(Arc::clone(&store)).context("no thread for the store")?;
+    let names = Names::new(&loaded.config, kubernetes);
+    let keeper = Keeper::start(Arc::clone(&store), names).context("no thread for the store")?;
     let mut session = Session::new(sampling(loaded.config.rate), &[])?;
     session.scan()?;
     session.start()?;
@@ -176,13 +179,19 @@ impl Agent {
             let (profile, statistics) = session.batch(self.loaded.config.view())?;
             self.reporter
                 .batch(statistics.total.samples, began.elapsed());
-            let everywhere = self.loaded.config.resource_attributes.clone();
-            self.keeper.put(profile, everywhere);
+            self.keeper.put(profile, self.told());
             let lost = self.keeper.lost();
             self.reporter
                 .publish(&self.loaded, session, &self.exporters, lost);
         }
         Ok(())
+    }
+
+    fn told(&self) -> Told {
+        Told {
+            everywhere: self.loaded.config.resource_attributes.clone(),
+            chosen: self.loaded.config.chosen.clone(),
+        }
     }
 
     /// Reads the settings again and does what they say, as far as that can change.
@@ -210,8 +219,7 @@ impl Agent {
         let deadline = Instant::now() + self.loaded.config.flush_deadline;
         let left = || deadline.saturating_duration_since(Instant::now());
         let (profile, _) = session.finish(self.loaded.config.view())?;
-        let everywhere = self.loaded.config.resource_attributes.clone();
-        self.keeper.put(profile, everywhere);
+        self.keeper.put(profile, self.told());
         if !self.keeper.finish(left()) {
             tracing::warn!("The disk is too slow: the last batch may be lost.");
         }

@@ -33,6 +33,72 @@ pub fn container_id(process: &ProcessHandle) -> Option<String> {
     id_with_roots(&text, roots()?)
 }
 
+/// Where a process is, by the names of its cgroups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub container_id: Option<String>,
+    pub pod_uid: Option<String>,
+}
+
+impl Place {
+    /// `names`: of its cgroup and those above it, the innermost first.
+    pub fn of<'a>(names: impl DoubleEndedIterator<Item = &'a [u8]>) -> Self {
+        let path: Vec<&[u8]> = names.rev().collect();
+        let path = path.join(&b'/');
+        Self {
+            container_id: id_in_path(&path).map(|(_, id)| id.to_owned()),
+            pod_uid: pod_in_path(&path),
+        }
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.container_id, &self.pod_uid].into_iter().flatten();
+        texts.map(String::capacity).sum()
+    }
+}
+
+/// The pod that a process is in, by its cgroups: the uid that the kubelet put there.
+pub fn pod_uid(process: &ProcessHandle) -> Option<String> {
+    let text = process.read("cgroup", MEMBERSHIP).ok()?;
+    if let Some(uid) = lines(&text).find_map(|(_, path)| pod_in_path(path)) {
+        return Some(uid);
+    }
+    let roots = roots()?;
+    lines(&text).find_map(|(controllers, path)| pod_in_path(&roots.whole(controllers, path)?))
+}
+
+/// The innermost pod of a path. With the cgroupfs driver its cgroup is `pod<uid>`, with systemd's
+/// `kubepods[-<class>]-pod<uid>.slice` with underscores; both below one whose name has `kubepods`.
+/// A static pod has 32 digits instead of a uid.
+fn pod_in_path(path: &[u8]) -> Option<String> {
+    let names = path.split(|&byte| byte == b'/').map(std::str::from_utf8);
+    let mut is_below = false;
+    let mut found = None;
+    for name in names.filter_map(Result::ok) {
+        is_below |= name.contains("kubepods");
+        let uid = match name.strip_suffix(".slice") {
+            Some(slice) => slice.rsplit_once("-pod").map(|(_, uid)| uid),
+            None => name.strip_prefix("pod"),
+        };
+        if let Some(uid) = uid.filter(|uid| is_below && is_uid(uid)) {
+            found = Some(uid.replace('_', "-"));
+        }
+    }
+    found
+}
+
+fn is_uid(text: &str) -> bool {
+    match text.len() {
+        TASK => is_hexadecimal(text),
+        36 => text.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => matches!(byte, b'-' | b'_'),
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        }),
+        _ => false,
+    }
+}
+
 /// The container of a `/proc/PID/cgroup` file. Of containers in each other the innermost one, which
 /// may have a cgroup in some hierarchies only.
 pub fn id_in_membership(text: &[u8]) -> Option<&str> {

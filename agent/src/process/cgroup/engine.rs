@@ -36,7 +36,7 @@ pub fn ids_by_name(name: &str) -> Vec<String> {
     }
     let mut all: Vec<Named> = Vec::new();
     for socket in sockets {
-        all.extend(ask(&socket).unwrap_or_default());
+        all.extend(ask(&socket, false).unwrap_or_default());
     }
     all.extend(read_docker(&docker_root(Path::new(
         "/etc/docker/daemon.json",
@@ -60,22 +60,26 @@ pub fn ids_by_name(name: &str) -> Vec<String> {
 }
 
 /// A container as engines list it.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
-struct Named {
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Named {
     #[serde(alias = "Id", alias = "ID")]
-    id: String,
+    pub id: String,
     /// Docker puts a slash before each.
     #[serde(alias = "Names", default)]
-    names: Vec<String>,
+    pub names: Vec<String>,
+    #[serde(alias = "Image", default)]
+    pub image: String,
 }
 
-/// Asks an engine for its running containers.
-fn ask(socket: &Path) -> io::Result<Vec<Named>> {
+/// Asks an engine for its containers: those that run, or all.
+pub fn ask(socket: &Path, all: bool) -> io::Result<Vec<Named>> {
     let mut stream = UnixStream::connect(socket)?;
     let deadline = Instant::now() + PATIENCE;
     stream.set_write_timeout(Some(PATIENCE))?;
     // 1.0: the answer comes in one piece and ends with the connection.
-    stream.write_all(b"GET /containers/json HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let query = if all { "?all=1" } else { "" };
+    let request = format!("GET /containers/json{query} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut piece = [0u8; 16 << 10];
     loop {
@@ -131,6 +135,7 @@ fn read_docker(root: &Path) -> Vec<Named> {
         Some(Named {
             id: config.id,
             names: vec![config.name],
+            image: String::new(),
         })
     });
     configs.collect()
@@ -169,26 +174,28 @@ mod tests {
             let length = stream.read(&mut request).expect("request");
             assert!(request[..length].starts_with(b"GET /containers/json HTTP/1.0\r\n"));
             let answer = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n\
-                [{\"Id\":\"aa\",\"Names\":[\"/one\",\"/two/one\"],\"State\":\"running\"},{\"Id\":\"bb\"}]";
+                [{\"Id\":\"aa\",\"Names\":[\"/one\",\"/two/one\"],\"Image\":\"web:1\",\"State\":\"running\"},{\"Id\":\"bb\"}]";
             for piece in answer.chunks(20) {
                 stream.write_all(piece).expect("answer");
             }
         });
-        let found = ask(&place.join("sock")).expect("an answer");
+        let found = ask(&place.join("sock"), false).expect("an answer");
         engine.join().expect("engine");
         let names = vec!["/one".to_owned(), "/two/one".to_owned()];
         let expected = [
             Named {
                 id: "aa".to_owned(),
                 names,
+                image: "web:1".to_owned(),
             },
             Named {
                 id: "bb".to_owned(),
                 names: Vec::new(),
+                image: String::new(),
             },
         ];
         assert_eq!(found, expected);
-        assert!(ask(&place.join("none")).is_err());
+        assert!(ask(&place.join("none"), false).is_err());
         fs::remove_dir_all(&place).expect("clean");
     }
 
@@ -218,6 +225,7 @@ mod tests {
         let web = Named {
             id: "cc".to_owned(),
             names: vec!["/web".to_owned()],
+            image: String::new(),
         };
         assert_eq!(read_docker(&place), [web]);
 

@@ -13,7 +13,7 @@ pub mod engine;
 pub mod hierarchy;
 mod root;
 
-pub use container::container_id;
+pub use container::{Place, container_id, pod_uid};
 use hierarchy::{Hierarchy, hierarchies};
 
 /// Most levels of cgroups that are gone into.

@@ -81,6 +81,7 @@ fn the_least_recently_sampled_leave_first() {
     let mut identities = Identities::default();
     for pid in 0..MOST as u32 + 1 {
         let known = Known {
+            place: Place::default(),
             identity: None,
             bytes: 10,
             round: u64::from(pid % 7 == 0),
@@ -100,4 +101,26 @@ fn the_least_recently_sampled_leave_first() {
     assert_eq!(identities.bytes, 10 * identities.of.len());
     let kept = identities.of.keys().filter(|process| process.pid % 7 == 0);
     assert_eq!(kept.count(), (MOST + 1).div_ceil(7));
+}
+
+/// One that is gone before anybody could look at it is where the kernel side saw it.
+#[test]
+fn a_short_life_has_its_container() {
+    let id = "ab".repeat(32);
+    let uid = "5f3c2a10-9d1e-4b6a-8c55-0a1b2c3d4e5f";
+    let pod = format!("pod{uid}");
+    let names = [id.as_bytes(), pod.as_bytes(), b"burstable", b"kubepods"];
+    let gone = ProcessId {
+        pid: u32::MAX,
+        exec: 1,
+        start: 1,
+    };
+    let mut identities = Identities::default();
+    identities.see(&gone, Place::of(names.into_iter()));
+    let mut profile = Profile::new();
+    profile.process(gone);
+    identities.tell(&mut profile);
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let expected = [pair("container.id", &id), pair("k8s.pod.uid", uid)];
+    assert_eq!(attributes(&profile, gone), expected);
 }

@@ -4,6 +4,7 @@
 //! Labels are words of ours, or destinations that the operator named: never pids, never paths.
 
 mod agent;
+mod kubernetes;
 mod list;
 mod sampling;
 mod shipping;
@@ -20,6 +21,7 @@ pub fn families(snapshot: &Snapshot, traffic: &Traffic) -> Vec<Family> {
     sampling::batches(&mut list, snapshot);
     shipping::store(&mut list, snapshot);
     shipping::exporters(&mut list, snapshot);
+    kubernetes::pods(&mut list, snapshot);
     agent::server(&mut list, traffic);
     list.0
 }

@@ -49,6 +49,7 @@ pub fn write(snapshot: &Snapshot, traffic: &Traffic) -> String {
         "executables": executables(snapshot),
         "store": store(&status.store, status.store_error.as_deref()),
         "exporters": status.exporters.iter().map(exporter).collect::<Vec<_>>(),
+        "kubernetes": status.kubernetes,
         "http": {"requests": traffic.requests(), "connections_closed": traffic.closed()},
     });
     format!("{value:#}\n")

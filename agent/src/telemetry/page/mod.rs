@@ -6,6 +6,7 @@
 mod chart;
 mod head;
 mod json;
+mod kubernetes;
 mod sections;
 mod units;
 

@@ -6,22 +6,23 @@ use std::time::{Duration, SystemTime};
 
 use super::super::Snapshot;
 use super::super::escape::Shown;
-use super::chart;
 use super::units::{bytes, share, span, time, whole};
+use super::{chart, kubernetes};
 use crate::export;
 
 pub fn write(snapshot: &Snapshot) -> String {
     let left = runs(snapshot) + &store(snapshot);
     let right = stacks(snapshot) + &agent(snapshot);
     format!(
-        "<div class=\"columns\"><div>{left}</div><div>{right}</div></div>\n{}{}{}",
+        "<div class=\"columns\"><div>{left}</div><div>{right}</div></div>\n{}{}{}{}",
         exporters(snapshot),
+        kubernetes::write(snapshot),
         tables(snapshot),
         executables(snapshot),
     )
 }
 
-fn section(title: &str, about: &str, content: &str) -> String {
+pub fn section(title: &str, about: &str, content: &str) -> String {
     format!("<section><h2>{title}</h2><p>{about}</p>{content}</section>\n")
 }
 
@@ -71,7 +72,7 @@ impl Counts {
 }
 
 /// Pairs of a name and a value that is safe to show as it is.
-fn facts(facts: &[(&str, String)]) -> String {
+pub fn facts(facts: &[(&str, String)]) -> String {
     let rows = facts.iter().map(|(name, value)| {
         format!("<tr><td class=\"soft\">{name}</td><td class=\"number\">{value}</td></tr>\n")
     });

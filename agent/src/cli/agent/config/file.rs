@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::error::{Problem, nearest_setting};
 use super::pairs::Pairs;
@@ -119,6 +119,7 @@ fn take(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Value, String>
         }
         (Kind::Switch, DeValue::Boolean(switch)) => Ok(Value::Switch(*switch)),
         (Kind::Pairs, DeValue::Table(table)) => pairs(table),
+        (Kind::List, DeValue::Array(names)) => list(names),
         (Kind::Number { .. } | Kind::Switch | Kind::Pairs, other) => {
             Err(mismatch(wanted(kind), other))
         }
@@ -153,11 +154,20 @@ fn pairs(table: &DeTable<'_>) -> Result<Value, String> {
     Ok(Value::pairs(pairs))
 }
 
+fn list(names: &DeArray<'_>) -> Result<Value, String> {
+    let names = names.iter().map(|name| match name.get_ref() {
+        DeValue::String(name) => Ok(name.to_string()),
+        other => Err(mismatch("a list of strings: [\"a\", \"b\"]", other)),
+    });
+    Ok(Value::list(names.collect::<Result<_, _>>()?))
+}
+
 fn wanted(kind: Kind) -> &'static str {
     match kind {
         Kind::Number { .. } => "a number without quotes",
         Kind::Switch => "true or false, without quotes",
         Kind::Pairs => "a table of strings: { name = \"value\" }",
+        Kind::List => "a list of strings: [\"a\", \"b\"]",
         Kind::Duration { .. } => "a duration with its unit, in quotes: \"10s\"",
         Kind::Size { .. } => "a size with its unit, in quotes: \"512MiB\"",
         _ => "a string, in quotes",

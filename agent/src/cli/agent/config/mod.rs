@@ -27,6 +27,7 @@ use value::Value;
 
 use super::args::AgentArgs;
 use crate::export::Destination;
+use crate::metadata::pods::Chosen;
 use crate::session::View;
 use crate::store::Limits;
 
@@ -40,6 +41,13 @@ pub struct Config {
     pub inlines: bool,
     /// Of everything that is recorded; what is known of a process itself goes before.
     pub resource_attributes: Vec<(String, String)>,
+    pub kubernetes: Use,
+    /// Empty: not known.
+    pub node_name: String,
+    /// What becomes attributes.
+    pub chosen: Chosen,
+    /// Docker's or podman's socket.
+    pub container_engine: Option<PathBuf>,
     /// The store's folder.
     pub store: PathBuf,
     pub store_size: u64,
@@ -51,6 +59,14 @@ pub struct Config {
     /// For [`super::logs`].
     pub log_level: String,
     pub log_format: LogFormat,
+}
+
+/// Whether something is used that may not be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    Auto,
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +97,17 @@ impl Config {
             native_python: values.switch("native-python"),
             inlines: values.switch("inlines"),
             resource_attributes: values.pairs("resource-attributes"),
+            kubernetes: match values.choice("kubernetes") {
+                "on" => Use::On,
+                "off" => Use::Off,
+                _ => Use::Auto,
+            },
+            node_name: values.text("node-name"),
+            chosen: Chosen {
+                labels: values.list("pod-labels"),
+                annotations: values.list("pod-annotations"),
+            },
+            container_engine: values.path("container-engine"),
             store: values.path("store").unwrap_or_default(),
             store_size: values.number("store-size"),
             store_age: values.duration("store-age"),
@@ -137,6 +164,20 @@ impl Values<'_> {
         match self.get(name) {
             Value::Path(path) => Some(path.clone()),
             _ => None,
+        }
+    }
+
+    fn text(&self, name: &str) -> String {
+        match self.get(name) {
+            Value::Text(text) => text.clone(),
+            _ => String::new(),
+        }
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        match self.get(name) {
+            Value::List(names) => names.clone(),
+            _ => Vec::new(),
         }
     }
 

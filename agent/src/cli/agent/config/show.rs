@@ -61,6 +61,10 @@ fn literal(value: &Value) -> String {
     match value {
         Value::None => quoted("off"),
         Value::Pairs(pairs) => table(pairs),
+        Value::List(names) => {
+            let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+            format!("[{}]", names.join(", "))
+        }
         Value::Number(_) | Value::Switch(_) => value.to_string(),
         value => quoted(&value.to_string()),
     }

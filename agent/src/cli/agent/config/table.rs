@@ -46,6 +46,10 @@ pub enum Kind {
     Url,
     /// Names with values.
     Pairs,
+    /// A name, or none.
+    Text,
+    /// Names, or none.
+    List,
     /// An address with a port, or `off`.
     Listen,
     /// A level, or directives of `tracing_subscriber::EnvFilter`.
@@ -68,6 +72,7 @@ const STORE: &str = "What is kept";
 const OTLP: &str = "OpenTelemetry Collector";
 const PYROSCOPE: &str = "Pyroscope";
 const PARCA: &str = "Parca";
+const NAMES: &str = "Names of containers and pods";
 const AGENT: &str = "The agent itself";
 
 /// What most settings have in common.
@@ -139,6 +144,18 @@ pub static SETTINGS: &[Setting] = &[
         "Attributes of all that is recorded: NAME=VALUE,NAME=VALUE…, a comma in a value as %2C. What is known of a \
          process itself goes before."),
         &["OTEL_RESOURCE_ATTRIBUTES"]),
+
+    fixed(plain("kubernetes", NAMES, Kind::Choice(&["auto", "on", "off"]), "auto", "off",
+        "Ask the API server who the pods of this node are. `auto`: if the agent itself is in a pod.")),
+    fixed(plain("node-name", NAMES, Kind::Text, "", "worker-1",
+        "This node's name in Kubernetes.")),
+    plain("pod-labels", NAMES, Kind::List, "", "app,tier",
+        "Labels of pods that become attributes, k8s.pod.label.NAME: NAME,NAME… or `*` for all."),
+    plain("pod-annotations", NAMES, Kind::List, "", "team",
+        "Annotations of pods that become attributes, k8s.pod.annotation.NAME: NAME,NAME… or `*` for all."),
+    fixed(plain("container-engine", NAMES, Kind::File, "", "/run/docker.sock",
+        "The socket of docker or podman, to be asked for containers' names where there is no Kubernetes. Who may \
+         write to it is root.")),
 
     fixed(plain("store", STORE, Kind::Folder, "/var/lib/strata", "/srv/strata",
         "The folder of the store. It is the agent's alone.")),

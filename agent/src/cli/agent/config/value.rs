@@ -21,12 +21,16 @@ pub enum Value {
     Path(PathBuf),
     Url(Url),
     Pairs(Pairs),
+    Text(String),
+    List(Vec<String>),
     Listen(SocketAddr),
     Level(String),
 }
 
 /// Longest part of a value that an error repeats.
 const SHOWN: usize = 60;
+/// Longest name, as a node's in Kubernetes.
+const NAME: usize = 253;
 
 impl Value {
     /// Reads what was typed. The error is the end of a sentence about the setting; it repeats the
@@ -72,6 +76,18 @@ impl Value {
             Kind::Url if text.is_empty() => Ok(Self::None),
             Kind::Url => Ok(Self::Url(Url::parse(text)?)),
             Kind::Pairs => Ok(Self::pairs(Pairs::parse(text)?)),
+            Kind::Text if text.is_empty() => Ok(Self::None),
+            Kind::Text if text.len() > NAME || text.chars().any(char::is_control) => {
+                wrong(&format!("a name of at most {NAME} bytes"))
+            }
+            Kind::Text => Ok(Self::Text(text.to_owned())),
+            Kind::List => {
+                let names = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty());
+                Ok(Self::list(names.map(str::to_owned).collect()))
+            }
             Kind::Listen if text == "off" => Ok(Self::None),
             Kind::Listen => match text.parse() {
                 Ok(address) => Ok(Self::Listen(address)),
@@ -94,6 +110,14 @@ impl Value {
             Self::None
         } else {
             Self::Pairs(pairs)
+        }
+    }
+
+    pub fn list(names: Vec<String>) -> Self {
+        if names.is_empty() {
+            Self::None
+        } else {
+            Self::List(names)
         }
     }
 
@@ -120,6 +144,8 @@ impl fmt::Display for Value {
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Url(url) => write!(f, "{url}"),
             Self::Pairs(pairs) => write!(f, "{pairs}"),
+            Self::Text(text) => f.write_str(text),
+            Self::List(names) => f.write_str(&names.join(",")),
             Self::Listen(address) => write!(f, "{address}"),
             Self::Level(level) => f.write_str(level),
         }

@@ -269,3 +269,39 @@ fn our_own_container() {
         assert_eq!(found(text), None, "{text}");
     }
 }
+
+#[test]
+fn pods_by_both_drivers() {
+    let uid = "5f3c2a10-9d1e-4b6a-8c55-0a1b2c3d4e5f";
+    let pod = |path: &str| pod_in_path(path.as_bytes());
+    let is = |uid: &str| Some(uid.to_owned());
+    let under = uid.replace('-', "_");
+    for path in [
+        format!("/kubepods/besteffort/pod{uid}/{}", "a".repeat(64)),
+        format!("/kubepods/pod{uid}"),
+        format!("/kubelet/kubepods/burstable/pod{uid}/{}", "a".repeat(64)),
+        format!(
+            "/kubepods.slice/kubepods-pod{under}.slice/cri-containerd-{}.scope",
+            "a".repeat(64)
+        ),
+        format!("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{under}.slice"),
+        format!(
+            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod{under}.slice/x"
+        ),
+    ] {
+        assert_eq!(pod(&path), is(uid), "{path}");
+    }
+    // A static pod.
+    let hash = "0123456789abcdef0123456789abcdef";
+    assert_eq!(pod(&format!("/kubepods/burstable/pod{hash}/x")), is(hash));
+    for path in [
+        "/",
+        "/kubepods/burstable",
+        "/kubepods/podx",
+        &format!("/machine/pod{uid}"),
+        &format!("/kubepods/pod{}", "g".repeat(36)),
+        &format!("/kubepods.slice/kubepods-pod{}.slice", &under[1..]),
+    ] {
+        assert_eq!(pod(path), None, "{path}");
+    }
+}

@@ -1,0 +1,364 @@
+//! The watch against a server of ours that goes wrong in every way that the real one may. (That it
+//! understands the real one is shown on a cluster.)
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::metadata::pods::{Change, Pods};
+
+/// What the server does with the next request of a kind.
+enum Reply {
+    Json(u16, Value),
+    /// Events of a watch; then it stays open.
+    Stream(Vec<Value>),
+    /// The same, but cut off.
+    Cut(Vec<Value>),
+}
+
+#[derive(Default)]
+struct Script {
+    lists: VecDeque<Reply>,
+    watches: VecDeque<Reply>,
+    owners: VecDeque<Reply>,
+    /// Heads of all requests.
+    requests: Vec<String>,
+}
+
+struct Server {
+    script: Arc<Mutex<Script>>,
+    uri: String,
+    /// Connections that stay open end with it.
+    _open: Arc<Mutex<Vec<Sender<()>>>>,
+}
+
+impl Server {
+    fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let uri = format!("http://{}", listener.local_addr().expect("its address"));
+        let script = Arc::new(Mutex::new(script));
+        let open: Arc<Mutex<Vec<Sender<()>>>> = Arc::default();
+        let (own, held) = (Arc::clone(&script), Arc::clone(&open));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (script, held) = (Arc::clone(&own), Arc::clone(&held));
+                thread::spawn(move || while serve(&stream, &script, &held).is_some() {});
+            }
+        });
+        Self {
+            script,
+            uri,
+            _open: open,
+        }
+    }
+
+    fn watch(&self) -> Kubernetes {
+        let uri = self.uri.parse::<http::Uri>().expect("a URI");
+        let config = move || Ok(Config::new(uri.clone()));
+        Kubernetes::start_with("n1", Box::new(config)).expect("a watch")
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.script.lock().expect("script").requests.clone()
+    }
+}
+
+/// Answers one request. None: the connection is done for.
+fn serve(stream: &TcpStream, script: &Mutex<Script>, held: &Mutex<Vec<Sender<()>>>) -> Option<()> {
+    let mut lines = BufReader::new(stream).lines();
+    let head = lines.next()?.ok()?;
+    while !lines.next()?.ok()?.is_empty() {}
+    let reply = {
+        let mut script = script.lock().expect("script");
+        script.requests.push(head.clone());
+        if head.contains("/apis/") {
+            script.owners.pop_front()
+        } else if head.contains("watch=true") {
+            script.watches.pop_front()
+        } else {
+            script.lists.pop_front()
+        }
+    };
+    let mut out = stream;
+    match reply.unwrap_or_else(|| Reply::Stream(Vec::new())) {
+        Reply::Json(code, value) => {
+            let body = value.to_string();
+            let length = body.len();
+            write!(
+                out,
+                "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+            .ok()
+        }
+        Reply::Stream(events) => {
+            send(out, &events)?;
+            let (tell, told) = channel();
+            held.lock().expect("held").push(tell);
+            // Until the client goes, or the server.
+            stream
+                .set_read_timeout(Some(Duration::from_millis(50)))
+                .ok()?;
+            loop {
+                match out.read(&mut [0]) {
+                    Ok(0) => return None,
+                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return None,
+                    _ if told.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) => {
+                        return None;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Reply::Cut(events) => {
+            send(out, &events)?;
+            let _ = out.write_all(b"ff\r\n{\"type\":\"ADDED\",");
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            None
+        }
+    }
+}
+
+fn send(mut out: &TcpStream, events: &[Value]) -> Option<()> {
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    out.write_all(head.as_bytes()).ok()?;
+    for event in events {
+        let line = format!("{event}\n");
+        write!(out, "{:x}\r\n{line}\r\n", line.len()).ok()?;
+    }
+    Some(())
+}
+
+fn pod(uid: &str, version: u64, container: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": format!("web-{uid}"), "namespace": "shop", "uid": uid,
+            "resourceVersion": version.to_string(),
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "set",
+                "controller": true,
+            }],
+        },
+        "spec": {"nodeName": "n1"},
+        "status": {"containerStatuses": [
+            {"name": "app", "image": "web:1", "containerID": format!("containerd://{container}")},
+        ]},
+    })
+}
+
+fn list(version: u64, pods: Vec<Value>) -> Reply {
+    let body = json!({
+        "apiVersion": "v1", "kind": "PodList",
+        "metadata": {"resourceVersion": version.to_string()}, "items": pods,
+    });
+    Reply::Json(200, body)
+}
+
+fn event(kind: &str, object: Value) -> Value {
+    json!({"type": kind, "object": object})
+}
+
+fn status(code: u16, reason: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason,
+        "message": reason, "metadata": {},
+    })
+}
+
+fn deployment() -> Reply {
+    let body = json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+        "metadata": {
+            "name": "web-1", "namespace": "shop", "uid": "set",
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d",
+                "controller": true,
+            }],
+        },
+    });
+    Reply::Json(200, body)
+}
+
+/// Waits until something holds, for longer than any pause of the watch.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn owners(pods: &Pods, container: &str) -> Vec<String> {
+    let found = pods.find(Some(container), None);
+    let owners = found.map(|found| found.pod.owners.clone());
+    owners
+        .into_iter()
+        .flatten()
+        .map(|owner| format!("{} {}", owner.kind, owner.name))
+        .collect()
+}
+
+#[test]
+fn pods_come_change_and_go() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![pod("a", 1, "c1")])].into(),
+        watches: [Reply::Stream(vec![
+            event("ADDED", pod("b", 2, "c2")),
+            event("MODIFIED", pod("a", 3, "c3")),
+            event("DELETED", pod("b", 4, "c2")),
+        ])]
+        .into(),
+        owners: [deployment()].into(),
+        ..Script::default()
+    });
+    let kubernetes = server.watch();
+    let pods = kubernetes.pods();
+    until("the pod that goes", || pods.counts().gone == 1);
+    // The one that is gone is still named, and so is the container that was replaced.
+    for (container, name) in [("c1", "web-a"), ("c2", "web-b"), ("c3", "web-a")] {
+        let found = pods.find(Some(container), None).expect(container);
+        assert_eq!(found.pod.name, name);
+        assert_eq!(found.container.expect("its name").name, "app");
+    }
+    until("the owner's owner", || {
+        owners(pods, "c1") == ["ReplicaSet web-1", "Deployment web"]
+    });
+    let status = kubernetes.status();
+    assert!(status.current && status.errors.is_empty());
+    let requests = server.requests();
+    let of_owners = requests.iter().filter(|head| head.contains("/apis/"));
+    assert_eq!(of_owners.count(), 1, "{requests:?}");
+    assert!(requests[0].contains("spec.nodeName"), "{requests:?}");
+}
+
+#[test]
+fn a_server_that_refuses_is_asked_again() {
+    let refused = [
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (401, "Unauthorized"),
+    ];
+    let refused = refused.map(|(code, reason)| Reply::Json(code, status(code, reason)));
+    let mut lists = VecDeque::from(refused);
+    lists.push_back(list(1, vec![pod("a", 1, "c1")]));
+    let server = Server::start(Script {
+        lists,
+        ..Script::default()
+    });
+    let kubernetes = server.watch();
+    until("the pod", || {
+        kubernetes.pods().find(Some("c1"), None).is_some()
+    });
+    until("all pods", || kubernetes.pods().is_current());
+    let errors = kubernetes.status().errors;
+    let counted: u64 = errors.values().sum();
+    // The client may repeat some of them by itself.
+    assert!((1..=3).contains(&counted), "{errors:?}");
+    assert!(errors.contains_key("unauthorized"), "{errors:?}");
+    assert_eq!(kubernetes.status().last_error, None);
+}
+
+#[test]
+fn a_watch_that_is_too_old_begins_anew_and_finds_what_went() {
+    let server = Server::start(Script {
+        lists: [
+            list(1, vec![pod("a", 1, "c1"), pod("b", 1, "c2")]),
+            list(9, vec![pod("b", 8, "c2"), pod("c", 9, "c4")]),
+        ]
+        .into(),
+        watches: [Reply::Stream(vec![event("ERROR", status(410, "Expired"))])].into(),
+        ..Script::default()
+    });
+    let kubernetes = server.watch();
+    let pods = kubernetes.pods();
+    let changes = pods.subscribe();
+    until("the new pod", || pods.find(Some("c4"), None).is_some());
+    until("the old pod's end", || pods.counts().gone == 1);
+    assert!(pods.find(Some("c1"), None).is_some());
+    assert!(
+        changes
+            .try_iter()
+            .any(|change| change == Change::Gone("a".to_owned()))
+    );
+    let status = kubernetes.status();
+    assert_eq!((status.lists, status.errors["gone"]), (2, 1));
+}
+
+#[test]
+fn a_connection_that_is_cut_goes_on_where_it_was() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![])].into(),
+        watches: [
+            Reply::Cut(vec![event("ADDED", pod("a", 5, "c1"))]),
+            Reply::Stream(vec![event("ADDED", pod("b", 6, "c2"))]),
+        ]
+        .into(),
+        ..Script::default()
+    });
+    let kubernetes = server.watch();
+    let pods = kubernetes.pods();
+    until("the second pod", || pods.find(Some("c2"), None).is_some());
+    assert!(pods.find(Some("c1"), None).is_some());
+    let requests = server.requests();
+    let resumed = requests
+        .iter()
+        .any(|head| head.contains("watch=true") && head.contains("resourceVersion=5"));
+    assert!(resumed, "{requests:?}");
+    assert_eq!(kubernetes.status().lists, 1);
+}
+
+#[test]
+fn an_owner_that_may_not_be_read_is_left_out() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![pod("a", 1, "c1")])].into(),
+        owners: [Reply::Json(403, status(403, "Forbidden"))].into(),
+        ..Script::default()
+    });
+    let kubernetes = server.watch();
+    let pods = kubernetes.pods();
+    until("all pods", || pods.is_current());
+    let wanted = [(Some("c1".to_owned()), Some("a".to_owned()))];
+    let begin = Instant::now();
+    pods.wait(&wanted, begin + Duration::from_secs(60));
+    assert!(begin.elapsed() < Duration::from_secs(30));
+    assert_eq!(owners(pods, "c1"), ["ReplicaSet web-1"]);
+}
+
+#[test]
+fn an_owner_that_can_t_be_asked_for_keeps_nobody_waiting() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![pod("a", 1, "c1")])].into(),
+        // What the client repeats by itself is among them.
+        owners: (0..40)
+            .map(|_| Reply::Json(500, status(500, "InternalError")))
+            .collect(),
+        ..Script::default()
+    });
+    let kubernetes = server.watch();
+    until("all pods", || kubernetes.pods().is_current());
+    let wanted = [(Some("c1".to_owned()), Some("a".to_owned()))];
+    kubernetes
+        .pods()
+        .wait(&wanted, Instant::now() + Duration::from_secs(60));
+    assert_eq!(kubernetes.pods().counts().strangers, 0);
+    assert_eq!(owners(kubernetes.pods(), "c1"), ["ReplicaSet web-1"]);
+    assert!(kubernetes.pods().is_current());
+    server.script.lock().expect("script").owners = [deployment()].into();
+    until("the owner's owner", || {
+        owners(kubernetes.pods(), "c1").len() == 2
+    });
+}
+
+#[test]
+fn who_is_not_in_a_pod_is_told_so() {
+    let error = Kubernetes::start_with("", Box::new(in_cluster))
+        .err()
+        .expect("no node");
+    assert!(error.to_string().contains("STRATA_NODE_NAME"), "{error}");
+}

@@ -1,0 +1,293 @@
+//! The pods of this node: known by whoever watches them, asked by container id or by the uid that
+//! stands in a cgroup's path.
+//!
+//! A pod that is gone is remembered for a while: its last samples are named after it has ended.
+
+mod attributes;
+mod pod;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use attributes::{Chosen, NODE_NAME, POD_UID, attributes, image};
+pub use pod::{Container, Owner, Pod};
+
+/// Most pods that are known, those that are gone included: a node has 110 by default and some 500
+/// at most.
+const MOST: usize = 4096;
+/// How long one that is gone is remembered.
+const MEMORY: Duration = Duration::from_secs(600);
+/// Most changes that wait for who listens.
+const WAITING: usize = 2 * MOST;
+/// Most containers that were asked for in vain and are not waited for again.
+const STRANGERS: usize = 4096;
+
+/// What happened to a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is there, or is not what it was.
+    Known(Arc<Pod>),
+    /// It is gone: its uid.
+    Gone(String),
+}
+
+/// A pod and the container in it that was asked for, if that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub pod: Arc<Pod>,
+    pub container: Option<Container>,
+}
+
+/// How many there are, and how it went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub known: usize,
+    /// Of those: gone, and still remembered.
+    pub gone: usize,
+    /// Pods that found no room.
+    pub refused: u64,
+    /// Changes that who listens was too slow for.
+    pub missed: u64,
+    /// Containers that were asked for and that no pod had.
+    pub strangers: u64,
+}
+
+#[derive(Default)]
+pub struct Pods {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    pods: HashMap<String, Entry>,
+    containers: HashMap<String, String>,
+    /// The uid by what its cgroups say instead.
+    aliases: HashMap<String, String>,
+    listeners: Vec<SyncSender<Change>>,
+    /// Whether all pods of the node are known, and changes come.
+    current: bool,
+    strangers: HashSet<String>,
+    counts: Counts,
+}
+
+struct Entry {
+    pod: Arc<Pod>,
+    /// Whether more will be known of it soon: its owner's owner.
+    is_waiting: bool,
+    gone: Option<Instant>,
+}
+
+impl Pods {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what a pod is now. `is_waiting`: its owners are still being asked for.
+    pub fn set(&self, mut pod: Pod, is_waiting: bool) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        inner.forget();
+        if let Some(before) = inner.pods.get(&pod.uid) {
+            pod.follow(&before.pod);
+        } else if inner.pods.len() >= MOST {
+            inner.counts.refused += 1;
+            return;
+        }
+        for container in &pod.containers {
+            inner.strangers.remove(&container.id);
+            let id = container.id.clone();
+            inner.containers.insert(id, pod.uid.clone());
+        }
+        if let Some(alias) = pod.alias() {
+            inner.aliases.insert(alias.to_owned(), pod.uid.clone());
+        }
+        let uid = pod.uid.clone();
+        let pod = Arc::new(pod);
+        let entry = Entry {
+            pod: Arc::clone(&pod),
+            is_waiting,
+            gone: None,
+        };
+        let before = inner.pods.insert(uid, entry);
+        if before.is_none_or(|before| before.pod != pod || before.gone.is_some()) {
+            inner.tell(&Change::Known(pod));
+        }
+        self.changed.notify_all();
+    }
+
+    /// A pod is gone.
+    pub fn remove(&self, uid: &str) {
+        let mut inner = self.lock();
+        if let Some(entry) = inner.pods.get_mut(uid)
+            && entry.gone.is_none()
+        {
+            entry.gone = Some(Instant::now());
+            entry.is_waiting = false;
+            inner.tell(&Change::Gone(uid.to_owned()));
+            self.changed.notify_all();
+        }
+    }
+
+    /// Only these are there now.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        let inner = self.lock();
+        let here = inner.pods.iter().filter(|(_, entry)| entry.gone.is_none());
+        let gone: Vec<String> = here
+            .map(|(uid, _)| uid)
+            .filter(|uid| !uids.contains(*uid))
+            .cloned()
+            .collect();
+        drop(inner);
+        for uid in gone {
+            self.remove(&uid);
+        }
+    }
+
+    /// The pods that this owner has directly, with no one known above it.
+    pub fn owned_by(&self, owner: &str) -> Vec<Pod> {
+        let inner = self.lock();
+        let pods = inner.pods.values().filter(|entry| entry.gone.is_none());
+        let owned = pods.filter(|entry| entry.pod.owners.last().is_some_and(|it| it.uid == owner));
+        owned.map(|entry| Pod::clone(&entry.pod)).collect()
+    }
+
+    /// Says whether what is known is all there is.
+    pub fn set_current(&self, current: bool) {
+        self.lock().current = current;
+        self.changed.notify_all();
+    }
+
+    pub fn is_current(&self) -> bool {
+        self.lock().current
+    }
+
+    /// The changes from now on, beginning with the pods that are there.
+    pub fn subscribe(&self) -> Receiver<Change> {
+        let (listener, changes) = sync_channel(WAITING);
+        let mut inner = self.lock();
+        for entry in inner.pods.values().filter(|entry| entry.gone.is_none()) {
+            // There is room for all.
+            let _ = listener.try_send(Change::Known(Arc::clone(&entry.pod)));
+        }
+        inner.listeners.push(listener);
+        changes
+    }
+
+    /// The pod of a container, or of the uid in its cgroup's path.
+    pub fn find(&self, container: Option<&str>, uid: Option<&str>) -> Option<Found> {
+        self.lock().find(container, uid)
+    }
+
+    /// Waits until all of these containers are known as well as they can be, but not for longer than
+    /// until then. Who is not known by then is not waited for again.
+    pub fn wait(&self, wanted: &[(Option<String>, Option<String>)], until: Instant) {
+        let mut inner = self.lock();
+        loop {
+            let mut missing = wanted
+                .iter()
+                .filter(|(container, uid)| inner.is_missing(container.as_deref(), uid.as_deref()))
+                .peekable();
+            let left = until.saturating_duration_since(Instant::now());
+            if missing.peek().is_none() || !inner.current {
+                return;
+            }
+            if left.is_zero() {
+                let missing: Vec<String> = missing.filter_map(|it| it.0.clone()).collect();
+                inner.counts.strangers += missing.len() as u64;
+                if inner.strangers.len() + missing.len() > STRANGERS {
+                    inner.strangers.clear();
+                }
+                inner.strangers.extend(missing);
+                return;
+            }
+            inner = self
+                .changed
+                .wait_timeout(inner, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        let inner = self.lock();
+        let gone = inner.pods.values().filter(|entry| entry.gone.is_some());
+        Counts {
+            known: inner.pods.len(),
+            gone: gone.count(),
+            ..inner.counts
+        }
+    }
+}
+
+impl Inner {
+    fn find(&self, container: Option<&str>, uid: Option<&str>) -> Option<Found> {
+        let by_container = container.and_then(|id| self.containers.get(id));
+        let by_uid = || {
+            let uid = uid?;
+            Some(self.aliases.get(uid).map_or(uid, String::as_str))
+        };
+        let uid = by_container.map(String::as_str).or_else(by_uid)?;
+        let pod = Arc::clone(&self.pods.get(uid)?.pod);
+        let container = container.and_then(|id| pod.containers.iter().find(|own| own.id == id));
+        Some(Found {
+            container: container.cloned(),
+            pod,
+        })
+    }
+
+    /// Whether a container may still become known, or better known.
+    fn is_missing(&self, container: Option<&str>, uid: Option<&str>) -> bool {
+        if container.is_some_and(|id| self.strangers.contains(id)) {
+            return false;
+        }
+        match self.find(container, uid) {
+            None => true,
+            Some(found) => {
+                let entry = self.pods.get(&found.pod.uid);
+                found.container.is_none() || entry.is_some_and(|entry| entry.is_waiting)
+            }
+        }
+    }
+
+    fn tell(&mut self, change: &Change) {
+        let missed = &mut self.counts.missed;
+        self.listeners
+            .retain(|listener| match listener.try_send(change.clone()) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => {
+                    *missed += 1;
+                    true
+                }
+                Err(TrySendError::Disconnected(_)) => false,
+            });
+    }
+
+    /// Forgets who is gone for long, and who is gone for longest if there are too many.
+    fn forget(&mut self) {
+        let now = Instant::now();
+        let is_old = |entry: &Entry, memory: Duration| {
+            let gone = entry.gone.map(|gone| now.saturating_duration_since(gone));
+            gone.is_some_and(|gone| gone >= memory)
+        };
+        let before = self.pods.len();
+        self.pods.retain(|_, entry| !is_old(entry, MEMORY));
+        if self.pods.len() >= MOST {
+            let mut gone: Vec<Instant> = self.pods.values().filter_map(|it| it.gone).collect();
+            gone.sort_unstable();
+            let middle = gone.get(gone.len() / 2).copied();
+            self.pods
+                .retain(|_, entry| entry.gone.is_none() || entry.gone > middle);
+        }
+        if self.pods.len() < before {
+            let pods = &self.pods;
+            self.containers.retain(|_, uid| pods.contains_key(uid));
+            self.aliases.retain(|_, uid| pods.contains_key(uid));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

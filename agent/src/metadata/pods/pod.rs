@@ -1,0 +1,61 @@
+//! A pod, as much of it as names and choices need.
+
+use std::collections::BTreeMap;
+
+/// Most container ids that are kept of one pod: those that ran before are still in samples.
+const CONTAINERS: usize = 64;
+
+/// What the API server tells of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    pub uid: String,
+    pub namespace: String,
+    pub name: String,
+    pub node: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// What it belongs to, the nearest first: a ReplicaSet, then its Deployment.
+    pub owners: Vec<Owner>,
+    /// Of all kinds: init and ephemeral ones too, and those that ended.
+    pub containers: Vec<Container>,
+}
+
+/// An object that controls another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// E.g. `ReplicaSet`.
+    pub kind: String,
+    pub name: String,
+    pub uid: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// As the runtime names it in cgroups.
+    pub id: String,
+    pub name: String,
+    pub image: String,
+}
+
+/// The hash of a static pod's manifest, by which the kubelet names its cgroup: the API server has
+/// only a mirror of such a pod, under a uid of its own (`kubetypes.ConfigMirrorAnnotationKey`).
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+impl Pod {
+    /// The uid in its cgroups' names, where that is not its own.
+    pub fn alias(&self) -> Option<&str> {
+        self.annotations.get(MIRROR).map(String::as_str)
+    }
+
+    /// Takes over what an earlier state knew and this one no longer tells.
+    pub(super) fn follow(&mut self, before: &Self) {
+        for container in &before.containers {
+            if self.containers.len() >= CONTAINERS {
+                break;
+            }
+            if !self.containers.iter().any(|own| own.id == container.id) {
+                self.containers.push(container.clone());
+            }
+        }
+    }
+}
