@@ -12,7 +12,7 @@ pub enum Record<'a> {
     Stack(Stack, Frames),
     Code(Box<Code>),
     Lines(Lines, &'a [u8]),
-    Thread(Thread),
+    Thread(Box<Thread>),
     Executable(Box<Announcement>),
     Deferred(Box<Deferred>, &'a [u8]),
     /// Kernel frames of the deferred sample that follows.
@@ -76,7 +76,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
             let (lines, rest) = head::<Lines>(bytes)?;
             Ok(Record::Lines(lines, part(rest, lines.stored as usize)?))
         }
-        kind::THREAD => Ok(Record::Thread(head(bytes)?.0)),
+        kind::THREAD => Ok(Record::Thread(Box::new(head(bytes)?.0))),
         kind::EXECUTABLE => Ok(Record::Executable(Box::new(head(bytes)?.0))),
         kind::DEFERRED => {
             let (deferred, rest) = head::<Deferred>(bytes)?;

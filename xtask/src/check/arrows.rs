@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("export", &["store", "format", "profile"]),
     ("metadata", &["process"]),
     // Shows what the others count.
-    ("telemetry", &["store", "export", "session"]),
+    ("telemetry", &["store", "export", "session", "metadata"]),
     // Asks those whom a recording asks; how its answers look is not its business.
     (
         "doctor",
