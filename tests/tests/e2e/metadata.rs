@@ -264,9 +264,10 @@ fn names(world: &World) -> Result<(), Problem> {
     let place = world.scratch().join("names");
     let flags = ["--listen", "off", "--interval", "10m", "--rate", "199"];
     let socket = ["--container-engine", "/run/docker.sock"];
-    let agent = Agent::start(world.strata()?, &place, &[&flags[..], &socket].concat())?;
     let command = ["/workload/simple", "60"];
+    // Before the agent, which would else see the engine's own program begin it, under the same pid.
     let container = engine.run_with(&["--name", &name], &folder, &command)?;
+    let agent = Agent::start(world.strata()?, &place, &[&flags[..], &socket].concat())?;
     let outside = Target::start(Command::new(simple(world)?).arg("60"))?;
     std::thread::sleep(std::time::Duration::from_secs(3));
     container.stop()?;
