@@ -1,4 +1,4 @@
-//! What `strata agent` takes: a flag for each setting of the table, and two of its own.
+//! What `strata agent` takes: a flag for each setting of the table, and three of its own.
 
 use std::path::PathBuf;
 
@@ -23,6 +23,8 @@ Examples:
           --otlp-protocol http/protobuf --otlp-token-file /etc/strata/token
   What holds, and why:
       strata agent --print-config
+  Does the one that runs here live?
+      strata agent --health
 
 Signals:
   SIGTERM and Ctrl-C end the agent: it keeps what it has, ships for as long as
@@ -41,6 +43,9 @@ pub struct AgentArgs {
     /// Print all settings and where each came from, as such a file, and end.
     #[arg(long)]
     pub print_config: bool,
+    /// Ask the agent that runs here with these settings whether it lives, and end: with 0 or 1.
+    #[arg(long, conflicts_with = "print_config")]
+    pub health: bool,
     #[command(flatten)]
     pub settings: GivenSettings,
 }

@@ -1,8 +1,9 @@
 //! `strata agent`: always on. What it is told is in `config`, how it speaks in `logs`, what it and
-//! systemd say to each other in `service`, and what it does in `run`.
+//! systemd say to each other in `service`, what it does in `run`; `health` asks one that runs.
 
 pub mod args;
 pub mod config;
+mod health;
 mod keeper;
 pub mod logs;
 mod names;
@@ -21,6 +22,9 @@ use config::Loaded;
 
 /// `verbose`: more in the log, unless a level is set.
 pub fn run(args: &AgentArgs, verbose: bool) -> Result<ExitCode> {
+    if args.health {
+        return Ok(health::run(args));
+    }
     let loaded = Loaded::new(&args.clone().verbose(verbose))?;
     if args.print_config {
         let mut stdout = io::stdout().lock();
