@@ -24,6 +24,8 @@
 #   bin/otelcol               an OpenTelemetry Collector: OTLP in, a file of JSON out
 #   bin/prometheus            scrapes the agent's metrics, and answers queries
 #   bin/promtool              finds fault with them
+#   bin/kubectl               renders deploy/kustomize
+#   schemas/                  virtual environment that knows Kubernetes' schemas and CycloneDX'
 #   speedscope/               npm's package of speedscope; tests open it in Chromium
 #   log/                      output of the commands behind each `missing:` line
 set -uo pipefail
@@ -53,6 +55,8 @@ readonly DDTRACE=4.16.0
 readonly PYROSCOPE=1.4.0            # its client
 readonly COLLECTOR=0.159.0
 readonly COLLECTOR_PROVIDERS=1.65.0 # its configuration library, numbered apart
+readonly KUBERNETES_VALIDATE=1.37.0
+readonly CYCLONEDX=11.12.0          # its Python library
 readonly GO=1.26.8                  # oldest series that builds that Collector
 
 n_got=0
@@ -102,20 +106,12 @@ install_packages() {
 
 # ---------------------------------------------------------------------------------------------------- kernels
 
-# download_kernel SERIES SUITE: the newest cloud kernel of the series, unpacked only. Apt works on a sources list, state
-# and cache of its own, so the machine's own configuration never learns of the other suite.
-download_kernel() {
-    local series=$1 suite=$2 dir=$CACHE/kernels/$1 log=$LOGS/kernel-$1.log url work package deb
-    if [ -s "$dir/vmlinuz" ] && [ -s "$dir/version" ]; then
-        got "kernel-$series" "$(cat "$dir/version") $dir/vmlinuz"
-        return
-    fi
+# other_suite WORK SUITE: lets `apt-get -c WORK/apt.conf` and apt-cache see that suite, and it alone. Sources list, state and
+# cache are its own, so the machine's own configuration never learns of it.
+other_suite() {
+    local work=$1 suite=$2 url
     url=$(mirror)
-    if [ -z "$url" ]; then
-        missing "kernel-$series" "no Debian mirror in apt's sources"
-        return
-    fi
-    work=$(mktemp -d)
+    [ -n "$url" ] || return
     mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
     : >"$work/status"
     echo "deb $url $suite main" >"$work/sources.list"
@@ -132,6 +128,21 @@ download_kernel() {
 	Acquire::Check-Valid-Until "false";
 	Acquire::Languages "none";
 	CONF
+}
+
+# download_kernel SERIES SUITE: the newest cloud kernel of the series, unpacked only.
+download_kernel() {
+    local series=$1 suite=$2 dir=$CACHE/kernels/$1 log=$LOGS/kernel-$1.log work package deb
+    if [ -s "$dir/vmlinuz" ] && [ -s "$dir/version" ]; then
+        got "kernel-$series" "$(cat "$dir/version") $dir/vmlinuz"
+        return
+    fi
+    work=$(mktemp -d)
+    if ! other_suite "$work" "$suite"; then
+        missing "kernel-$series" "no Debian mirror in apt's sources"
+        rm -rf "$work"
+        return
+    fi
     {
         apt-get -c "$work/apt.conf" -qq update
         package=$(apt-cache -c "$work/apt.conf" pkgnames "linux-image-$series." |
@@ -435,6 +446,47 @@ unpack_prometheus() {
     done
 }
 
+# ---------------------------------------------------------------------------------------------------- manifests, image
+
+# What knows Kubernetes' and CycloneDX' schemas.
+install_schemas() {
+    local log=$LOGS/schemas.log folder=$CACHE/schemas python=$CACHE/schemas/bin/python
+    local wanted="kubernetes-validate==$KUBERNETES_VALIDATE cyclonedx-python-lib==$CYCLONEDX"
+    if [ "$(cat "$folder/wanted" 2>/dev/null)" != "$wanted" ]; then
+        rm -rf "$folder"
+        /usr/bin/python3 -m venv "$folder" >"$log" 2>&1 </dev/null &&
+            "$folder/bin/pip" -q --disable-pip-version-check install "kubernetes-validate==$KUBERNETES_VALIDATE" \
+                "cyclonedx-python-lib[json-validation]==$CYCLONEDX" pyyaml >>"$log" 2>&1 </dev/null &&
+            echo "$wanted" >"$folder/wanted"
+    fi
+    if "$python" -c 'import kubernetes_validate, yaml, cyclonedx.validation.json' 2>>"$log"; then
+        got schemas "$wanted $folder"
+    else
+        missing schemas "$(cause "$log")"
+    fi
+}
+
+# Debian 12's own kubectl is too old to know kustomize's components. Unpacked, not installed.
+unpack_kubectl() {
+    local log=$LOGS/kubectl.log work
+    if ! [ -x "$CACHE/bin/kubectl" ]; then
+        work=$(mktemp -d)
+        mkdir -p "$CACHE/bin"
+        {
+            other_suite "$work" trixie && apt-get -c "$work/apt.conf" -qq update &&
+                (cd "$work" && apt-get -c "$work/apt.conf" -qq download kubectl &&
+                    dpkg-deb --fsys-tarfile kubectl_*.deb | tar -x ./usr/bin/kubectl) &&
+                "$work/usr/bin/kubectl" version --client && mv "$work/usr/bin/kubectl" "$CACHE/bin/kubectl"
+        } >"$log" 2>&1 </dev/null
+        rm -rf "$work"
+    fi
+    if [ -x "$CACHE/bin/kubectl" ]; then
+        got kubectl "$("$CACHE/bin/kubectl" version --client 2>/dev/null | sed -n 's/^Client Version: //p') $CACHE/bin/kubectl"
+    else
+        missing kubectl "$(cause "$log")"
+    fi
+}
+
 main() {
     if [ "$(id -u)" -ne 0 ]; then
         echo "tests/setup.sh installs packages and makes a root file system: run it as root." >&2
@@ -459,6 +511,8 @@ main() {
     install_speedscope
     build_go_programs
     unpack_prometheus
+    install_schemas
+    unpack_kubectl
     echo "setup: $n_got there, $n_missing missing"
 }
 
