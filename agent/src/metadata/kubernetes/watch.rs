@@ -80,6 +80,7 @@ impl Watch {
     pub async fn run(mut self) {
         loop {
             self.answered = Instant::now();
+            self.pods.expect();
             match self.client() {
                 Ok(client) => self.watch(client).await,
                 Err(error) => self.failed("config", &error.to_string()),
@@ -188,7 +189,9 @@ impl Watch {
                 }
             }
         }
-        self.pods.set_current(self.has_list);
+        if self.has_list {
+            self.pods.set_current(true);
+        }
     }
 
     fn set(&mut self, mut pod: Pod) {

@@ -69,6 +69,8 @@ struct Inner {
     listeners: Vec<SyncSender<Change>>,
     /// Whether all pods of the node are known, and changes come.
     current: bool,
+    /// Whether they are being asked for, and nothing went wrong so far.
+    expected: bool,
     strangers: HashSet<String>,
     counts: Counts,
 }
@@ -156,8 +158,16 @@ impl Pods {
 
     /// Says whether what is known is all there is.
     pub fn set_current(&self, current: bool) {
-        self.lock().current = current;
+        let mut inner = self.lock();
+        inner.current = current;
+        inner.expected = false;
+        drop(inner);
         self.changed.notify_all();
+    }
+
+    /// All pods will be known soon: who waits, waits for them.
+    pub fn expect(&self) {
+        self.lock().expected = true;
     }
 
     pub fn is_current(&self) -> bool {
@@ -191,7 +201,10 @@ impl Pods {
                 .filter(|(container, uid)| inner.is_missing(container.as_deref(), uid.as_deref()))
                 .peekable();
             let left = until.saturating_duration_since(Instant::now());
-            if missing.peek().is_none() || !inner.current {
+            if missing.peek().is_none() || !(inner.current || inner.expected) {
+                return;
+            }
+            if left.is_zero() && !inner.current {
                 return;
             }
             if left.is_zero() {

@@ -145,8 +145,13 @@ fn waits_for_who_is_about_to_be_known() {
     let pods = Arc::new(Pods::default());
     let wanted = [(Some("c1".to_owned()), Some("a".to_owned()))];
     let long = || Instant::now() + Duration::from_secs(60);
-    // Who is not watching has nothing to wait for.
+    // Who is not watching has nothing to wait for; at the start the list may be on its way.
     pods.wait(&wanted, long());
+    pods.expect();
+    let begin = Instant::now();
+    pods.wait(&wanted, begin + Duration::from_millis(20));
+    assert!(begin.elapsed() >= Duration::from_millis(20));
+    assert_eq!(pods.counts().strangers, 0);
     pods.set_current(true);
     let other = Arc::clone(&pods);
     let watching = thread::spawn(move || {
