@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod cluster;
 mod dist;
 mod ebpf;
 mod fuzz;
@@ -44,6 +45,8 @@ enum Chore {
     Outage(outage::Args),
     /// Run the agent while everything comes and goes, and prove that nothing of it grows.
     Soak(soak::Args),
+    /// Bring up a real Kubernetes of one node, and end it.
+    Cluster(cluster::Args),
     /// Measure what Strata costs, and what other profilers cost.
     Bench(bench::Args),
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Vm(args) => vm::run(&repository, &args),
         Chore::Outage(args) => outage::run(&repository, &args),
         Chore::Soak(args) => soak::run(&repository, &args),
+        Chore::Cluster(args) => cluster::run(&repository, &args),
         Chore::Bench(args) => bench::run(&repository, &args),
     });
     match result {
