@@ -10,10 +10,12 @@
 //!
 //! Of its environment that one variable is read, and nothing else; nothing of its arguments.
 
+pub mod budget;
 mod context;
 pub mod engine;
 pub mod kubernetes;
 pub mod pods;
+pub mod relabel;
 
 use crate::process::ProcessHandle;
 use crate::process::cgroup::{container_id, pod_uid};

@@ -162,6 +162,7 @@ impl Profile {
                 name: StringId::EMPTY,
                 executable: None,
                 attributes: Vec::new(),
+                is_spelt_out: false,
             });
             ProcessIndex::new(self.processes.len() as u32 - 1)
         })
@@ -203,6 +204,18 @@ impl Profile {
     /// Counts samples of which only the sums are known: their number, and their values'.
     pub fn add_sum(&mut self, key: SampleKey, weight: u64, value: u64) {
         self.samples.entry(key).or_default().add_sum(weight, value);
+    }
+
+    /// Keeps these samples alone. What they refer to stays in the tables.
+    pub fn retain(&mut self, mut stays: impl FnMut(&SampleKey) -> bool) {
+        let times = &mut self.times;
+        self.samples.retain(|key, totals| {
+            let stays = stays(key);
+            if !stays {
+                *times = times.saturating_sub(totals.moments.len());
+            }
+            stays
+        });
     }
 
     pub fn keeps_times(&self) -> bool {

@@ -14,6 +14,9 @@ pub struct Process {
     pub executable: Option<ExecutableId>,
     /// Container, pod, service, …
     pub attributes: Vec<Attribute>,
+    /// Whether the attributes are all that is to be told of it: its pid, its names and its file are
+    /// among them, as far as anybody shall know.
+    pub is_spelt_out: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

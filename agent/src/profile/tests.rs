@@ -140,3 +140,20 @@ fn forgotten_times_leave_the_sums() {
     assert!(totals.moments.is_empty() && !profile.keeps_times());
     assert_eq!(profile.times(), 0);
 }
+
+#[test]
+fn samples_that_leave_take_their_times_along() {
+    let mut profile = Profile::with_times();
+    let stack = profile.stack(&[]);
+    let (one, two) = (
+        key(&mut profile, 1, 1, stack),
+        key(&mut profile, 2, 2, stack),
+    );
+    for (key, times) in [(one, 3), (two, 2)] {
+        (0..times).for_each(|time| profile.add(key, measured(time)));
+    }
+    profile.retain(|key| *key != one);
+    assert_eq!(profile.times(), 2);
+    let left: Vec<SampleKey> = profile.samples().map(|(key, _)| *key).collect();
+    assert_eq!(left, [two]);
+}

@@ -28,7 +28,7 @@ use history::{History, Moment};
 use own::Own;
 use server::Traffic;
 pub use server::serve;
-pub use status::{Batches, Executable, Sampling, Settings, Status, Table};
+pub use status::{Batches, Executable, Labels, Sampling, Settings, Status, Table};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {

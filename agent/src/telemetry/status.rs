@@ -16,6 +16,7 @@ pub struct Status {
     pub settings: Settings,
     pub sampling: Sampling,
     pub batches: Batches,
+    pub labels: Labels,
     pub tables: Vec<Table>,
     /// Those that took longest to read, in any order.
     pub executables: Vec<Executable>,
@@ -102,6 +103,23 @@ pub struct Batches {
     /// How long the last one took: to name, to encode and to keep.
     pub last_duration: Duration,
     pub last_samples: u64,
+}
+
+/// What became of the labels of processes.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    /// Samples of processes that a relabel rule left out, by the rule's action.
+    pub left_out: BTreeMap<String, u64>,
+    /// Labels that rules would have made beyond the bounds, by cause.
+    pub refused: BTreeMap<String, u64>,
+    /// Most values of one label.
+    pub most: u64,
+    /// Values that each label has now, those with most first.
+    pub values: Vec<(String, u64)>,
+    /// Samples whose value of a label was over the budget.
+    pub over: BTreeMap<String, u64>,
+    /// Values of all labels, which is also one of the tables.
+    pub all: Table,
 }
 
 /// Something that is bounded: a map of the kernel side, a cache.

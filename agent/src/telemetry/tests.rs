@@ -207,6 +207,13 @@ fn hostile() -> Status {
             files: counts(),
             ..Sampling::default()
         },
+        labels: Labels {
+            left_out: counts(),
+            refused: counts(),
+            values: vec![(text(), 7)],
+            over: counts(),
+            ..Labels::default()
+        },
         tables: vec![Table {
             name: HOSTILE,
             ..Table::default()
@@ -253,10 +260,10 @@ fn hostile_text_stays_text() {
     assert!(head.contains("content-security-policy: default-src 'none'; style-src 'sha256-"));
     assert!(head.contains("content-type: text/html; charset=utf-8"));
     // Store, its error, lost, left out, cut, an interpreter, a file; a destination's name, endpoint,
-    // answer and error; a table, an executable.
+    // answer and error; a label's key, a rule's action; a table, an executable.
     let shown =
         "&lt;/style&gt;&lt;script&gt;x&lt;/script&gt;&quot;&#39;&amp;\\\\u{a}\\u{202e}\\u{0}ü";
-    assert!(page.matches(shown).count() >= 13, "{page}");
+    assert!(page.matches(shown).count() >= 15, "{page}");
     for part in [
         "<script",
         "\u{202e}",
@@ -294,6 +301,7 @@ fn json_says_the_same_to_programs() {
     assert_eq!(value["executables"][0]["path"], HOSTILE);
     assert_eq!(value["exporters"][0]["last_error"], HOSTILE);
     assert_eq!(value["sampling"]["cut"][HOSTILE], 7);
+    assert_eq!(value["labels"]["values"][HOSTILE], 7);
     assert_eq!(value["ready"], false);
 }
 

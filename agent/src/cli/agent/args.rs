@@ -122,6 +122,7 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::List => "NAMES",
         Kind::Listen => "ADDRESS",
         Kind::Level => "LEVEL",
+        Kind::Rules(_) => "RULES",
     }
 }
 

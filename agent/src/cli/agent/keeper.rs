@@ -8,25 +8,17 @@ use std::sync::mpsc::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::labels::{Labeller, Labelling};
 use super::names::Names;
 use crate::format::{Options, otlp};
-use crate::metadata::pods::Chosen;
-use crate::profile::{Attribute, Index as _, ProcessIndex, Profile, Value};
+use crate::profile::Profile;
 use crate::store::{Message, Store};
+use crate::telemetry::Labels;
 
 /// Most batches that wait for the disk.
 const WAITING: usize = 3;
-
-/// What is told of a batch's processes, by the settings of its time.
-#[derive(Clone, Debug, Default)]
-pub struct Told {
-    /// What every resource says besides what is known of its process.
-    pub everywhere: Vec<(String, String)>,
-    /// What is taken over from pods.
-    pub chosen: Chosen,
-}
 
 /// Samples that did not get into the store, by cause.
 #[derive(Debug, Default)]
@@ -54,23 +46,28 @@ impl Lost {
 
 pub struct Keeper {
     /// None once there are no more batches.
-    batches: Option<SyncSender<(Profile, Told)>>,
+    batches: Option<SyncSender<(Profile, Labelling)>>,
     done: Receiver<()>,
     lost: Arc<Lost>,
+    labels: Arc<Mutex<Labels>>,
 }
 
 impl Keeper {
-    pub fn start(store: Arc<Store>, mut names: Names) -> io::Result<Self> {
-        let (batches, work) = sync_channel::<(Profile, Told)>(WAITING);
+    pub fn start(store: Arc<Store>, mut names: Names, labelling: &Labelling) -> io::Result<Self> {
+        let (batches, work) = sync_channel::<(Profile, Labelling)>(WAITING);
         let (tell, done) = channel();
         let lost = Arc::new(Lost::default());
-        let own = Arc::clone(&lost);
+        let mut labeller = Labeller::new();
+        let labels = Arc::new(Mutex::new(labeller.status(labelling.limits)));
+        let (own, told) = (Arc::clone(&lost), Arc::clone(&labels));
         thread::Builder::new()
             .name("strata-store".to_owned())
             .spawn(move || {
-                for (mut profile, told) in work {
-                    names.tell(&mut profile, &told.chosen);
-                    tell_everywhere(&mut profile, &told.everywhere);
+                for (mut profile, labelling) in work {
+                    names.tell(&mut profile, &labelling.chosen);
+                    labeller.label(&mut profile, &labelling, Instant::now());
+                    let status = labeller.status(labelling.limits);
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = status;
                     keep(&store, &profile, &own);
                 }
                 // Who waited may be gone.
@@ -80,13 +77,14 @@ impl Keeper {
             batches: Some(batches),
             done,
             lost,
+            labels,
         })
     }
 
     /// Takes a batch, without waiting.
-    pub fn put(&self, profile: Profile, told: Told) {
+    pub fn put(&self, profile: Profile, labelling: Labelling) {
         let Some(batches) = &self.batches else { return };
-        match batches.try_send((profile, told)) {
+        match batches.try_send((profile, labelling)) {
             Ok(()) => {}
             Err(TrySendError::Full((profile, _)) | TrySendError::Disconnected((profile, _))) => {
                 let samples = samples(&profile);
@@ -102,6 +100,12 @@ impl Keeper {
 
     pub fn lost(&self) -> &Lost {
         &self.lost
+    }
+
+    /// What became of the labels of the batches that were kept.
+    pub fn labels(&self) -> Labels {
+        let labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        labels.clone()
     }
 
     /// Waits until all is in the store, for so long at most. Whether it is.
@@ -138,21 +142,6 @@ fn stored(message: otlp::Message) -> Message {
         end: message.end,
         samples: message.samples,
         bytes: message.bytes,
-    }
-}
-
-/// What a process says of itself goes before.
-fn tell_everywhere(profile: &mut Profile, everywhere: &[(String, String)]) {
-    for (key, value) in everywhere {
-        let key = profile.string(key);
-        let value = Value::Text(profile.string(value));
-        for position in 0..profile.processes().len() {
-            let index = ProcessIndex::new(position as u32);
-            let attributes = &mut profile.process_mut(index).attributes;
-            if !attributes.iter().any(|attribute| attribute.key == key) {
-                attributes.push(Attribute { key, value });
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod args;
 pub mod config;
 mod health;
 mod keeper;
+mod labels;
 pub mod logs;
 mod names;
 mod orders;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::config::Loaded;
-use super::keeper::Lost;
+use super::keeper::{Keeper, Lost};
 use super::service;
 use crate::export::Exporters;
 use crate::metadata::kubernetes::Kubernetes;
@@ -50,8 +50,17 @@ impl Reporter {
     }
 
     /// Publishes what holds now.
-    pub fn publish(&self, loaded: &Loaded, session: &Session, exporters: &Exporters, lost: &Lost) {
+    pub fn publish(
+        &self,
+        loaded: &Loaded,
+        session: &Session,
+        exporters: &Exporters,
+        keeper: &Keeper,
+    ) {
         let config = &loaded.config;
+        let (lost, labels) = (keeper.lost(), keeper.labels());
+        let mut tables: Vec<Table> = session.totals().tables.iter().map(table).collect();
+        tables.push(labels.all.clone());
         let mut sampling = Sampling::from(session.totals());
         for (name, count) in lost.by_cause() {
             sampling.lost.insert(name.to_owned(), count);
@@ -67,9 +76,10 @@ impl Reporter {
                 store_age: config.store_age,
             },
             sampling,
-            tables: session.totals().tables.iter().map(table).collect(),
+            tables,
             executables: session.slowest().iter().map(executable).collect(),
             batches: self.batches,
+            labels,
             store: self.store.status(),
             store_error: lost.last_error(),
             exporters: exporters.status(),

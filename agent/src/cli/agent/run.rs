@@ -10,7 +10,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::config::Loaded;
-use super::keeper::{Keeper, Told};
+use super::keeper::Keeper;
+use super::labels::Labelling;
 use super::names::{self, Names};
 use super::orders::{self, Order};
 use super::reporter::Reporter;
@@ -46,11 +47,13 @@ pub fn run(loaded: Loaded) -> Result<ExitCode> {
     let destinations = loaded.config.destinations.clone();
     let exporters = Exporters::start(destinations, Arc::clone(&store))?;
     let names = Names::new(&loaded.config, kubernetes);
-    let keeper = Keeper::start(Arc::clone(&store), names).context("no thread for the store")?;
+    let labelling = Labelling::of(&loaded.config);
+    let keeper =
+        Keeper::start(Arc::clone(&store), names, &labelling).context("no thread for the store")?;
     let mut session = Session::new(sampling(loaded.config.rate), &[])?;
     session.scan()?;
     session.start()?;
-    reporter.publish(&loaded, &session, &exporters, keeper.lost());
+    reporter.publish(&loaded, &session, &exporters, &keeper);
     service::ready();
     tracing::info!(
         rate = loaded.config.rate,
@@ -179,19 +182,11 @@ impl Agent {
             let (profile, statistics) = session.batch(self.loaded.config.view())?;
             self.reporter
                 .batch(statistics.total.samples, began.elapsed());
-            self.keeper.put(profile, self.told());
-            let lost = self.keeper.lost();
+            self.keeper.put(profile, Labelling::of(&self.loaded.config));
             self.reporter
-                .publish(&self.loaded, session, &self.exporters, lost);
+                .publish(&self.loaded, session, &self.exporters, &self.keeper);
         }
         Ok(())
-    }
-
-    fn told(&self) -> Told {
-        Told {
-            everywhere: self.loaded.config.resource_attributes.clone(),
-            chosen: self.loaded.config.chosen.clone(),
-        }
     }
 
     /// Reads the settings again and does what they say, as far as that can change.
@@ -219,7 +214,7 @@ impl Agent {
         let deadline = Instant::now() + self.loaded.config.flush_deadline;
         let left = || deadline.saturating_duration_since(Instant::now());
         let (profile, _) = session.finish(self.loaded.config.view())?;
-        self.keeper.put(profile, self.told());
+        self.keeper.put(profile, Labelling::of(&self.loaded.config));
         if !self.keeper.finish(left()) {
             tracing::warn!("The disk is too slow: the last batch may be lost.");
         }

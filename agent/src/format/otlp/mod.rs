@@ -7,22 +7,22 @@
 
 pub(super) mod dictionary;
 pub(super) mod frames;
+mod resource;
 mod writer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::replace;
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 
 use crate::profile::{
-    Attribute, EventId, Process, ProcessIndex, Profile, SampleKey, Totals, UNKNOWN_CPU, Value,
+    Attribute, EventId, ProcessIndex, Profile, SampleKey, Totals, UNKNOWN_CPU, Value,
 };
 
 use super::{FormatError, Options};
 use dictionary::{Content, Dictionary};
+pub use resource::spell_out;
 use writer::Writer;
 
 /// Attributes of the semantic conventions (1.44).
@@ -161,49 +161,6 @@ fn by_process(profile: &Profile) -> Vec<(ProcessIndex, Vec<(&SampleKey, &Totals)
     processes
 }
 
-fn resource(profile: &Profile, process: &Process) -> Resource {
-    let mut attributes = Vec::<KeyValue>::new();
-    // Each key once: what was seen comes first, then what the process says of itself.
-    let mut add = |key: &str, content: Content| {
-        if attributes.iter().all(|known| known.key != key) {
-            attributes.push(KeyValue {
-                key: key.to_owned(),
-                value: content.value(),
-                key_strindex: 0,
-            });
-        }
-    };
-    let mut executable_name = None;
-    if process.id.pid != 0 {
-        add(PID, Content::Integer(process.id.pid.into()));
-    }
-    add(TITLE, Content::Text(profile[process.name].to_owned()));
-    if let Some(executable) = process.executable {
-        let path = &profile[profile[executable].path];
-        let name = path.rsplit('/').next().unwrap_or(path);
-        add(EXECUTABLE_NAME, Content::Text(name.to_owned()));
-        add(EXECUTABLE_PATH, Content::Text(path.to_owned()));
-        executable_name = Some(name);
-    }
-    for attribute in &process.attributes {
-        let key = &profile[attribute.key];
-        if let (EXECUTABLE_NAME, Value::Text(name)) = (key, attribute.value) {
-            executable_name = executable_name.or(Some(&profile[name]));
-        }
-        add(key, content(profile, attribute));
-    }
-    // The name of what has none, by the semantic conventions.
-    let unknown = match executable_name {
-        Some(name) => format!("unknown_service:{name}"),
-        None => "unknown_service".to_owned(),
-    };
-    add(SERVICE_NAME, Content::Text(unknown));
-    Resource {
-        attributes,
-        ..Resource::default()
-    }
-}
-
 fn attributes(profile: &Profile, key: &SampleKey, dictionary: &mut Dictionary) -> Vec<i32> {
     let thread = &profile[key.thread];
     let mut attributes = Vec::new();
@@ -245,7 +202,5 @@ fn signed(number: u64) -> i64 {
 
 #[cfg(test)]
 mod conformance;
-#[cfg(test)]
-mod resource_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-use super::super::sample_profile;
+use super::super::super::sample_profile;
 use super::*;
 
 #[test]
@@ -41,4 +41,20 @@ fn what_was_seen_comes_before_what_a_process_says() {
     profile.process_mut(process).attributes.clear();
     let unknown = format!("unknown_service:{name}");
     assert_eq!(texts(&profile, "service.name"), text(&unknown));
+}
+
+#[test]
+fn what_is_spelt_out_says_the_same_and_is_all() {
+    let mut profile = sample_profile::profile();
+    let process = profile.process(profile.processes()[0].id);
+    let before = resource(&profile, &profile[process]);
+    spell_out(&mut profile, process);
+    assert_eq!(resource(&profile, &profile[process]), before);
+    let keys = ["process.pid", "process.title", "service.name"];
+    for key in keys {
+        assert!(before.attributes.iter().any(|it| it.key == key), "{key}");
+    }
+    profile.process_mut(process).attributes.truncate(1);
+    let after = resource(&profile, &profile[process]);
+    assert_eq!(after.attributes, before.attributes[..1]);
 }

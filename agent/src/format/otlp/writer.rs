@@ -12,7 +12,8 @@ use prost::Message as _;
 use super::super::Options;
 use super::dictionary::Dictionary;
 use super::frames::Frames;
-use super::{Samples, attributes, link, resource, signed};
+use super::resource::resource;
+use super::{Samples, attributes, link, signed};
 use crate::profile::{ProcessIndex, Profile, Totals};
 
 /// What is one sample: stack, attributes, link.

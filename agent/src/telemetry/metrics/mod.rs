@@ -1,10 +1,12 @@
 //! The metrics: each with its name, which stays, and where its value comes from. What they mean
 //! for whoever reads them is in docs/agent-metrics.md.
 //!
-//! Labels are words of ours, or destinations that the operator named: never pids, never paths.
+//! Labels are words of ours, destinations that the operator named, or the keys of attributes: never
+//! pids, never paths.
 
 mod agent;
 mod kubernetes;
+mod labels;
 mod list;
 mod sampling;
 mod shipping;
@@ -19,6 +21,7 @@ pub fn families(snapshot: &Snapshot, traffic: &Traffic) -> Vec<Family> {
     agent::own(&mut list, snapshot);
     sampling::sampling(&mut list, snapshot);
     sampling::batches(&mut list, snapshot);
+    labels::labels(&mut list, snapshot);
     shipping::store(&mut list, snapshot);
     shipping::exporters(&mut list, snapshot);
     kubernetes::pods(&mut list, snapshot);

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::super::Snapshot;
 use super::super::history::lately;
 use super::super::server::Traffic;
+use super::super::{Labels, Snapshot};
 use crate::export;
 use crate::store;
 
@@ -45,6 +45,7 @@ pub fn write(snapshot: &Snapshot, traffic: &Traffic) -> String {
             "last_duration_seconds": status.batches.last_duration.as_secs_f64(),
             "last_samples": status.batches.last_samples,
         },
+        "labels": labels(&status.labels),
         "tables": status.tables,
         "executables": executables(snapshot),
         "store": store(&status.store, status.store_error.as_deref()),
@@ -68,6 +69,21 @@ fn own(snapshot: &Snapshot) -> Value {
         "bpf_map_bytes": own.maps,
         "bpf_program_bytes": own.programs,
         "bpf_run_seconds": own.program_time.as_secs_f64(),
+    })
+}
+
+fn labels(labels: &Labels) -> Value {
+    let values: serde_json::Map<String, Value> = labels
+        .values
+        .iter()
+        .map(|(key, values)| (key.clone(), json!(values)))
+        .collect();
+    json!({
+        "values": values,
+        "most_values": labels.most,
+        "over_budget_samples": labels.over,
+        "relabel_left_out_samples": labels.left_out,
+        "relabel_refused_labels": labels.refused,
     })
 }
 

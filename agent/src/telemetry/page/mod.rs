@@ -7,6 +7,7 @@ mod chart;
 mod head;
 mod json;
 mod kubernetes;
+mod labels;
 mod sections;
 mod units;
 

@@ -7,15 +7,16 @@ use std::time::{Duration, SystemTime};
 use super::super::Snapshot;
 use super::super::escape::Shown;
 use super::units::{bytes, share, span, time, whole};
-use super::{chart, kubernetes};
+use super::{chart, kubernetes, labels};
 use crate::export;
 
 pub fn write(snapshot: &Snapshot) -> String {
     let left = runs(snapshot) + &store(snapshot);
     let right = stacks(snapshot) + &agent(snapshot);
     format!(
-        "<div class=\"columns\"><div>{left}</div><div>{right}</div></div>\n{}{}{}{}",
+        "<div class=\"columns\"><div>{left}</div><div>{right}</div></div>\n{}{}{}{}{}",
         exporters(snapshot),
+        labels::write(snapshot),
         kubernetes::write(snapshot),
         tables(snapshot),
         executables(snapshot),

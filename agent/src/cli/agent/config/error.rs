@@ -57,6 +57,7 @@ impl fmt::Display for Problem {
                     None => write!(f, "`strata agent --help` lists all settings."),
                 }
             }
+            Self::Value { origin, why } if why.ends_with('?') => write!(f, "{origin} {why}"),
             Self::Value { origin, why } => write!(f, "{origin} {why}."),
             Self::File(why) => f.write_str(why),
         }

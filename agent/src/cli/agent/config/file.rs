@@ -10,6 +10,7 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::error::{Problem, nearest_setting};
 use super::pairs::Pairs;
+use super::rules::{self, Fault};
 use super::table::{Kind, Setting};
 use super::value::Value;
 
@@ -52,7 +53,7 @@ pub fn read(path: &Path) -> io::Result<Text> {
 
 /// Takes a file's text apart. Paths in it are relative to its folder.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
-    let place = |at: usize| {
+    let place_of = |at: usize| {
         let before = text.as_bytes().get(..at).unwrap_or_default();
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         format!("{}:{line}", path.display())
@@ -61,7 +62,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
         Ok(table) => table.into_inner(),
         Err(error) => {
             // Its `Display` quotes the line, in which there may be a secret.
-            let place = place(error.span().map_or(0, |span| span.start));
+            let place = place_of(error.span().map_or(0, |span| span.start));
             let why = error.message();
             return Err(vec![Problem::File(format!("{place}: {why}."))]);
         }
@@ -70,7 +71,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
     let mut entries = Vec::new();
     let mut problems = Vec::new();
     for (key, value) in in_order(&table) {
-        let place = place(key.span().start);
+        let place = place_of(key.span().start);
         let Some(setting) = Setting::of(key.get_ref()) else {
             problems.push(unknown(key.get_ref(), value.get_ref(), place));
             continue;
@@ -81,10 +82,14 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
                 value,
                 place,
             }),
-            Err(why) => problems.push(Problem::Value {
-                origin: format!("{place}: {}", setting.name),
-                why,
-            }),
+            Err(faults) => problems.extend(faults.into_iter().map(|fault| Problem::Value {
+                origin: format!(
+                    "{}: {}",
+                    fault.at.map_or_else(|| place.clone(), place_of),
+                    setting.name
+                ),
+                why: fault.why,
+            })),
         }
     }
     if problems.is_empty() {
@@ -108,8 +113,15 @@ fn unknown(key: &str, value: &DeValue<'_>, place: String) -> Problem {
     }
 }
 
+fn take(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Value, Vec<Fault>> {
+    match kind {
+        Kind::Rules(form) => rules::read(form, value).map(Value::rules),
+        kind => flat(kind, value, folder).map_err(|why| vec![Fault { at: None, why }]),
+    }
+}
+
 /// The error is the end of a sentence about the setting.
-fn take(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Value, String> {
+fn flat(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Value, String> {
     match (kind, value) {
         (Kind::Number { .. }, DeValue::Integer(number)) => {
             match u64::from_str_radix(number.as_str(), number.radix()) {
@@ -118,7 +130,7 @@ fn take(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Value, String>
             }
         }
         (Kind::Switch, DeValue::Boolean(switch)) => Ok(Value::Switch(*switch)),
-        (Kind::Pairs, DeValue::Table(table)) => pairs(table),
+        (Kind::Pairs, DeValue::Table(table)) => Ok(Value::pairs(strings(table)?)),
         (Kind::List, DeValue::Array(names)) => list(names),
         (Kind::Number { .. } | Kind::Switch | Kind::Pairs, other) => {
             Err(mismatch(wanted(kind), other))
@@ -132,7 +144,7 @@ fn take(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Value, String>
 }
 
 /// The file's order; a table has another.
-fn in_order<'a, 'i>(
+pub fn in_order<'a, 'i>(
     table: &'a DeTable<'i>,
 ) -> Vec<(&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().collect();
@@ -140,7 +152,8 @@ fn in_order<'a, 'i>(
     entries
 }
 
-fn pairs(table: &DeTable<'_>) -> Result<Value, String> {
+/// A table of strings.
+pub fn strings(table: &DeTable<'_>) -> Result<Pairs, String> {
     let mut pairs = Pairs::default();
     for (name, value) in in_order(table) {
         let Some(value) = value.get_ref().as_str() else {
@@ -151,7 +164,7 @@ fn pairs(table: &DeTable<'_>) -> Result<Value, String> {
         };
         pairs.add(name.get_ref().to_string(), value.to_owned())?;
     }
-    Ok(Value::pairs(pairs))
+    Ok(pairs)
 }
 
 fn list(names: &DeArray<'_>) -> Result<Value, String> {
@@ -174,7 +187,8 @@ fn wanted(kind: Kind) -> &'static str {
     }
 }
 
-fn mismatch(wanted: &str, value: &DeValue<'_>) -> String {
+/// The end of a sentence about a value that is of another kind.
+pub fn mismatch(wanted: &str, value: &DeValue<'_>) -> String {
     let kind = match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",

@@ -7,7 +7,9 @@ mod documented;
 mod error;
 mod file;
 mod pairs;
+mod relabel;
 mod resolve;
+mod rules;
 mod show;
 pub mod table;
 mod units;
@@ -27,7 +29,9 @@ use value::Value;
 
 use super::args::AgentArgs;
 use crate::export::Destination;
+use crate::metadata::budget::Limits as LabelLimits;
 use crate::metadata::pods::Chosen;
+use crate::metadata::relabel::Rules;
 use crate::session::View;
 use crate::store::Limits;
 
@@ -41,6 +45,10 @@ pub struct Config {
     pub inlines: bool,
     /// Of everything that is recorded; what is known of a process itself goes before.
     pub resource_attributes: Vec<(String, String)>,
+    /// Over the attributes of each process.
+    pub relabel: Rules,
+    /// Most values that they have.
+    pub label_values: LabelLimits,
     pub kubernetes: Use,
     /// Empty: not known.
     pub node_name: String,
@@ -97,6 +105,11 @@ impl Config {
             native_python: values.switch("native-python"),
             inlines: values.switch("inlines"),
             resource_attributes: values.pairs("resource-attributes"),
+            relabel: relabel::rules(values.get("relabel")),
+            label_values: LabelLimits {
+                values: values.count("label-values"),
+                total: values.count("label-values-total"),
+            },
             kubernetes: match values.choice("kubernetes") {
                 "on" => Use::On,
                 "off" => Use::Off,
@@ -140,6 +153,10 @@ impl Values<'_> {
             Value::Number(number) | Value::Size(number) => *number,
             _ => 0,
         }
+    }
+
+    fn count(&self, name: &str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(usize::MAX)
     }
 
     fn duration(&self, name: &str) -> Duration {
@@ -241,7 +258,10 @@ impl Loaded {
         Self::of(args, variables.collect())
     }
 
-    fn of(args: &AgentArgs, variables: Vec<(String, String)>) -> Result<Self, ConfigError> {
+    pub(super) fn of(
+        args: &AgentArgs,
+        variables: Vec<(String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut warnings = Vec::new();
         let file = find_file(args, &variables)?;
         let mut problems = Vec::new();

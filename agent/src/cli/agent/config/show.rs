@@ -60,17 +60,18 @@ fn assignment(held: &Held) -> (String, String) {
 fn literal(value: &Value) -> String {
     match value {
         Value::None => quoted("off"),
-        Value::Pairs(pairs) => table(pairs),
+        Value::Pairs(texts) => pairs(texts),
         Value::List(names) => {
             let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
             format!("[{}]", names.join(", "))
         }
-        Value::Number(_) | Value::Switch(_) => value.to_string(),
+        Value::Number(_) | Value::Switch(_) | Value::Rules(_) => value.to_string(),
         value => quoted(&value.to_string()),
     }
 }
 
-fn table(pairs: &Pairs) -> String {
+/// A table of strings.
+pub fn pairs(pairs: &Pairs) -> String {
     let entries = pairs.0.iter();
     let entries: Vec<String> = entries
         .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)))
@@ -79,7 +80,7 @@ fn table(pairs: &Pairs) -> String {
 }
 
 /// A TOML string.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use super::relabel;
+use super::rules::Form;
+
 /// Something that the agent can be told.
 pub struct Setting {
     /// The file's key; with `--` the flag, as STRATA_… the variable.
@@ -54,6 +57,8 @@ pub enum Kind {
     Listen,
     /// A level, or directives of `tracing_subscriber::EnvFilter`.
     Level,
+    /// A list of tables.
+    Rules(&'static Form),
 }
 
 impl Setting {
@@ -68,6 +73,7 @@ impl Setting {
 }
 
 const SAMPLING: &str = "How it is sampled";
+const LABELS: &str = "Labels";
 const STORE: &str = "What is kept";
 const OTLP: &str = "OpenTelemetry Collector";
 const PYROSCOPE: &str = "Pyroscope";
@@ -140,10 +146,17 @@ pub static SETTINGS: &[Setting] = &[
         "Show the interpreter's own functions too."),
     plain("inlines", SAMPLING, Kind::Switch, "true", "false",
         "Show functions that the compiler put into others, where the file tells."),
-    standard(plain("resource-attributes", SAMPLING, Kind::Pairs, "", "deployment.environment.name=production",
+    standard(plain("resource-attributes", LABELS, Kind::Pairs, "", "deployment.environment.name=production",
         "Attributes of all that is recorded: NAME=VALUE,NAME=VALUE…, a comma in a value as %2C. What is known of a \
          process itself goes before."),
         &["OTEL_RESOURCE_ATTRIBUTES"]),
+    plain("relabel", LABELS, Kind::Rules(&relabel::FORM), "",
+        "[{ source_labels = [\"k8s.namespace.name\"], regex = \"kube-system\", action = \"drop\" }]",
+        "Rules over the attributes of each process, in Prometheus' words: a [[relabel]] table each, or a list of them."),
+    plain("label-values", LABELS, Kind::Number { min: 1, max: 1_000_000 }, "500", "1000",
+        "Most values of one label that are let through within an hour. Others become `other`; ids are removed."),
+    plain("label-values-total", LABELS, Kind::Number { min: 1, max: 1_000_000 }, "10000", "20000",
+        "Most values of all labels together."),
 
     fixed(plain("kubernetes", NAMES, Kind::Choice(&["auto", "on", "off"]), "auto", "off",
         "Ask the API server who the pods of this node are. `auto`: if the agent itself is in a pod.")),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pairs::Pairs;
+use super::rules::{self, Rules};
 use super::table::Kind;
 use super::units;
 use super::url::Url;
@@ -25,6 +26,7 @@ pub enum Value {
     List(Vec<String>),
     Listen(SocketAddr),
     Level(String),
+    Rules(Rules),
 }
 
 /// Longest part of a value that an error repeats.
@@ -88,6 +90,8 @@ impl Value {
                     .filter(|name| !name.is_empty());
                 Ok(Self::list(names.map(str::to_owned).collect()))
             }
+            Kind::Rules(_) if text.is_empty() => Ok(Self::None),
+            Kind::Rules(form) => Ok(Self::rules(rules::read_text(form, text)?)),
             Kind::Listen if text == "off" => Ok(Self::None),
             Kind::Listen => match text.parse() {
                 Ok(address) => Ok(Self::Listen(address)),
@@ -121,6 +125,14 @@ impl Value {
         }
     }
 
+    pub fn rules(rules: Rules) -> Self {
+        if rules.0.is_empty() {
+            Self::None
+        } else {
+            Self::Rules(rules)
+        }
+    }
+
     /// Whether there is something in it that is not for everybody.
     pub fn has_secret(&self, secret: bool) -> bool {
         match self {
@@ -148,6 +160,7 @@ impl fmt::Display for Value {
             Self::List(names) => f.write_str(&names.join(",")),
             Self::Listen(address) => write!(f, "{address}"),
             Self::Level(level) => f.write_str(level),
+            Self::Rules(rules) => write!(f, "{rules}"),
         }
     }
 }
