@@ -37,6 +37,24 @@ pub fn promtool(metrics: &str) -> Result<String, Problem> {
     })
 }
 
+/// What promtool says of a configuration that it refuses.
+pub fn check_config(configuration: &str, folder: &Path) -> Result<Result<(), String>, Problem> {
+    let why = |error: std::io::Error| format!("promtool: {error}");
+    std::fs::create_dir_all(folder).map_err(why)?;
+    let file = folder.join("prometheus.yml");
+    std::fs::write(&file, configuration).map_err(why)?;
+    let output = Command::new(brought("bin/promtool")?)
+        .args(["check", "config"])
+        .arg(file)
+        .output()
+        .map_err(why)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok(match output.status.success() {
+        true => Ok(()),
+        false => Err(said),
+    })
+}
+
 /// A Prometheus that scrapes one port every second. Killed when dropped.
 pub struct Prometheus {
     child: Child,
@@ -46,15 +64,22 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one, and waits until it has scraped twice.
     pub fn start(target: u16, folder: &Path) -> Result<Self, Problem> {
+        let configuration = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+             scrape_configs: [{{job_name: strata, static_configs: [{{targets: [\"127.0.0.1:{target}\"]}}]}}]\n"
+        );
+        let mut prometheus = Self::with(&configuration, folder)?;
+        prometheus.wait("count_over_time(up[1m]) >= 2")?;
+        Ok(prometheus)
+    }
+
+    /// Starts one with this configuration, and waits until it answers.
+    pub fn with(configuration: &str, folder: &Path) -> Result<Self, Problem> {
         let program = brought("bin/prometheus")?;
         let why = |error: std::io::Error| format!("Prometheus can't be started: {error}");
         std::fs::create_dir_all(folder).map_err(why)?;
         let port = free_port()?;
         let file = folder.join("prometheus.yml");
-        let configuration = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-             scrape_configs: [{{job_name: strata, static_configs: [{{targets: [\"127.0.0.1:{target}\"]}}]}}]\n"
-        );
         std::fs::write(&file, configuration).map_err(why)?;
         let child = Command::new(program)
             .arg(format!("--config.file={}", file.display()))
@@ -69,7 +94,7 @@ impl Prometheus {
             .spawn()
             .map_err(why)?;
         let mut prometheus = Self { child, port };
-        prometheus.wait("count_over_time(up[1m]) >= 2")?;
+        prometheus.wait("vector(1)")?;
         Ok(prometheus)
     }
 

@@ -20,6 +20,7 @@ mod native;
 mod output;
 mod places;
 mod python;
+mod relabel;
 mod report;
 mod reports;
 mod telemetry;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     cells.extend(reports::cells(&world));
     cells.extend(telemetry::cells(&world));
     cells.extend(metadata::cells(&world));
+    cells.extend(relabel::cells(&world));
     cells.extend(export::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
