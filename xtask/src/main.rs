@@ -47,6 +47,9 @@ enum Chore {
     Soak(soak::Args),
     /// Bring up a real Kubernetes of one node, and end it.
     Cluster(cluster::Args),
+    /// Prove on such a Kubernetes that every sample has its pod's name.
+    #[command(name = "e2e-k8s")]
+    E2eK8s(cluster::story::Args),
     /// Measure what Strata costs, and what other profilers cost.
     Bench(bench::Args),
 }
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Outage(args) => outage::run(&repository, &args),
         Chore::Soak(args) => soak::run(&repository, &args),
         Chore::Cluster(args) => cluster::run(&repository, &args),
+        Chore::E2eK8s(args) => cluster::story::run(&repository, &args),
         Chore::Bench(args) => bench::run(&repository, &args),
     });
     match result {

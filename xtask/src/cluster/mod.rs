@@ -8,6 +8,7 @@
 //! - `daemon`: programs that outlive this one
 //! - `machine`: what of this machine is changed and put back
 //! - `up`, `down`: in which order
+//! - `story`: what is shown on it
 
 mod archive;
 mod config;
@@ -19,6 +20,7 @@ mod kubectl;
 mod kubernetes;
 mod machine;
 mod place;
+pub mod story;
 mod system;
 mod up;
 

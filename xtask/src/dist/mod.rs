@@ -92,6 +92,13 @@ impl Release {
     }
 }
 
+/// The program that needs nothing of the host, for whoever puts it somewhere else.
+pub fn static_program(repository: &Repository) -> Result<PathBuf> {
+    let program = binary::build(repository)?;
+    binary::needs_nothing(&program)?;
+    Ok(program)
+}
+
 fn sums(folder: &Path, files: &[&PathBuf]) -> Result<()> {
     let mut text = String::new();
     for file in files {

@@ -1,0 +1,71 @@
+"""Measures a stretch of time: `window.py FOLDER NAME SECONDS` writes FOLDER/NAME.json with the CPU time that each pod's and
+the agent's cgroup was charged with, the agent's memory, and when it began and ended."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import watch
+
+POD = re.compile(r"/pod([0-9a-f-]{36})$")
+
+
+def usages():
+    """CPU time in ns by pod's uid, each with the time at which it was read."""
+    found = {}
+    for folder in watch.root().rglob("pod*"):
+        pod = POD.search(str(folder))
+        if pod:
+            try:
+                found[pod[1]] = (time.time_ns(), usage(folder))
+            except OSError:
+                pass
+    return found
+
+
+def usage(folder):
+    plain = folder / "cpuacct.usage"
+    if plain.exists():
+        return int(plain.read_text())
+    fields = dict(line.split() for line in (folder / "cpu.stat").read_text().splitlines())
+    return int(fields["usage_usec"]) * 1000
+
+
+def memory(uid):
+    """Anonymous memory of a pod's processes, and what its cgroup is charged with: KiB."""
+    resident = 0
+    for procs in watch.root().rglob(f"pod{uid}/*/cgroup.procs"):
+        for pid in procs.read_text().split():
+            try:
+                status = pathlib.Path("/proc", pid, "status").read_text()
+            except OSError:
+                continue
+            resident += int(re.search(r"^RssAnon:\s+(\d+)", status, re.M)[1])
+    charged = 0
+    for folder in pathlib.Path("/sys/fs/cgroup").glob("memory/kubepods/**/pod" + uid):
+        charged = int((folder / "memory.usage_in_bytes").read_text()) // 1024
+    return resident, charged
+
+
+def agent():
+    command = ["kubectl", "-n", "strata", "get", "pods", "-o", "json"]
+    pods = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["items"]
+    return next((pod["metadata"]["uid"] for pod in pods if pod["status"].get("phase") == "Running"), None)
+
+
+def main():
+    folder, name, seconds = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    uid = agent()
+    begin, readings, end = usages(), [], time.time() + seconds
+    while time.time() < end:
+        readings.append(memory(uid) if uid else (0, 0))
+        time.sleep(max(0.0, min(1.0, end - time.time())))
+    found = {"begin": begin, "end": usages(), "agent": uid, "memory": readings}
+    (folder / f"{name}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
