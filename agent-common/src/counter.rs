@@ -29,6 +29,12 @@ counters! {
     OtherProcess = "other_process",
     /// Left out: cgroup not in the filter.
     OtherCgroup = "other_cgroup",
+    /// Left out: its cgroup's policy is not to be sampled.
+    NotChosen = "not_chosen",
+    /// Left out: its cgroup's policy is a lower rate than the clock's.
+    Thinned = "thinned",
+    /// Left out: its cgroups can't be followed to the root, or the agent has said nothing yet.
+    Undecided = "undecided",
     /// Accepted by the filter: each of these becomes a sample or a loss.
     Accepted = "accepted",
     /// Sample records written.

@@ -6,7 +6,7 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, ProgramArray, R
 
 use agent_common::counter::{COUNTERS as COUNTER_SLOTS, Counter};
 use agent_common::executable::{Executable, FileId, Identified};
-use agent_common::filter::PidFilter;
+use agent_common::filter::{CgroupPolicy, PidFilter};
 use agent_common::kernel::{Control, KernelOffsets, Settings};
 use agent_common::process::ProcessId;
 use agent_common::python::{PYTHONS as PYTHON_SLOTS, ProcessPython, PythonOffsets};
@@ -107,6 +107,10 @@ pub static PIDS: HashMap<u32, PidFilter> = HashMap::with_max_entries(16_384, 0);
 /// Kernfs ids of cgroups that are sampled, with all below them.
 #[map]
 pub static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0);
+
+/// Policies by the cgroup's kernfs id, and one under `NO_CGROUP`. The agent sets its size.
+#[map]
+pub static CGROUP_POLICIES: HashMap<u64, CgroupPolicy> = HashMap::with_max_entries(1, 0);
 
 /// Accepted sampling events by process: the denominator of what the agent reports.
 #[map]

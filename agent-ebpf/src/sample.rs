@@ -2,12 +2,13 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns,
+    bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_get_stack,
+    bpf_ktime_get_ns,
 };
 
 use agent_common::counter::Counter;
 use agent_common::cut::NativeEnd;
-use agent_common::filter::{FILTER_CGROUPS, FILTER_PIDS, NS_PER_TICK};
+use agent_common::filter::{FILTER_CGROUPS, FILTER_PIDS, FILTER_POLICY, NS_PER_TICK, TAKE_ALL};
 use agent_common::process::ProcessId;
 use agent_common::record::{Header, Sample, VERSION, kind};
 use agent_common::stack::{KERNEL_FRAMES, StackHash, StackShape};
@@ -57,6 +58,13 @@ pub fn sample<C: EbpfContext>(ctx: &C, interrupted_kernel: bool) -> u32 {
         count(Counter::OtherCgroup);
         return 0;
     }
+    let mut value = setting!(value);
+    if filter & FILTER_POLICY != 0 {
+        match chosen(task) {
+            Some(stands_for) => value = stands_for,
+            None => return 0,
+        }
+    }
     count(Counter::Accepted);
     count_process(&process);
 
@@ -64,7 +72,7 @@ pub fn sample<C: EbpfContext>(ctx: &C, interrupted_kernel: bool) -> u32 {
         count(Counter::LostStage);
         return 0;
     };
-    begin(scratch, task, process, ids as u32);
+    begin(scratch, task, process, ids as u32, value);
     lifecycle::announce_thread(scratch, task);
     if interrupted_kernel {
         kernel_stack(ctx, scratch);
@@ -73,6 +81,28 @@ pub fn sample<C: EbpfContext>(ctx: &C, interrupted_kernel: bool) -> u32 {
     // Only reached where a stage could not be entered.
     count(Counter::LostStage);
     0
+}
+
+/// Whether the task's cgroup wants this sample; if so, how many ns it stands for.
+#[inline(always)]
+fn chosen(task: *const u8) -> Option<u64> {
+    let policy = task::policy(task);
+    if policy.is_null() {
+        count(Counter::Undecided);
+        return None;
+    }
+    // SAFETY: a value of the map.
+    let policy = unsafe { *policy };
+    if policy.take == 0 {
+        count(Counter::NotChosen);
+        return None;
+    }
+    // SAFETY: no preconditions.
+    if policy.take != TAKE_ALL && unsafe { bpf_get_prandom_u32() } >= policy.take {
+        count(Counter::Thinned);
+        return None;
+    }
+    Some(policy.value)
 }
 
 #[inline(always)]
@@ -89,7 +119,7 @@ fn count_process(process: &ProcessId) {
 }
 
 #[inline(always)]
-fn begin(scratch: &mut Scratch, task: *const u8, process: ProcessId, thread: u32) {
+fn begin(scratch: &mut Scratch, task: *const u8, process: ProcessId, thread: u32, value: u64) {
     scratch.hash = StackHash::new(setting!(seed));
     // SAFETY: no preconditions.
     let (time, cpu) = unsafe { (bpf_ktime_get_ns(), bpf_get_smp_processor_id()) };
@@ -105,7 +135,7 @@ fn begin(scratch: &mut Scratch, task: *const u8, process: ProcessId, thread: u32
         process,
         thread,
         cpu,
-        value: setting!(value),
+        value,
         weight: 1,
         event: setting!(event),
         shape: StackShape::default(),

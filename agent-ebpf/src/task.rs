@@ -4,14 +4,15 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel_str, bpf_task_pt_regs,
 };
+use aya_ebpf::maps::HashMap;
 use aya_ebpf::programs::PerfEventContext;
 
-use agent_common::filter::CGROUP_LEVELS;
+use agent_common::filter::{CGROUP_LEVELS, CgroupPolicy, NO_CGROUP};
 use agent_common::kernel::CGROUP_DEFAULT;
 use agent_common::process::ProcessId;
 use agent_common::record::{CGROUP_NAMES, CgroupName};
 
-use crate::maps::CGROUPS;
+use crate::maps::{CGROUP_POLICIES, CGROUPS};
 use crate::memory::{kernel_bytes, kernel_u32, kernel_u64};
 use crate::scratch::Scratch;
 use crate::{kernel, setting};
@@ -193,25 +194,57 @@ pub fn register(registers: &[u64; 36], number: u8) -> Option<u64> {
 /// Whether the task is in a cgroup of the filter, or below one.
 #[inline(never)]
 pub fn in_cgroups(task: *const u8) -> u32 {
+    match innermost(task, &CGROUPS) {
+        Innermost::Cgroup(_) => 1,
+        Innermost::None | Innermost::Unknown => 0,
+    }
+}
+
+/// The policy that holds for the task; null where there is none.
+#[inline(never)]
+pub fn policy(task: *const u8) -> *const CgroupPolicy {
+    match innermost(task, &CGROUP_POLICIES) {
+        Innermost::Cgroup(policy) => policy,
+        Innermost::None => match CGROUP_POLICIES.get_ptr(&NO_CGROUP) {
+            Some(policy) => policy,
+            None => core::ptr::null(),
+        },
+        Innermost::Unknown => core::ptr::null(),
+    }
+}
+
+/// What a map has for the innermost of a task's cgroups that are in it.
+enum Innermost<V> {
+    Cgroup(*const V),
+    /// It has none of them.
+    None,
+    /// They were not followed to the root.
+    Unknown,
+}
+
+/// Looks up a task's cgroup and those above it by their kernfs ids.
+#[inline(always)]
+fn innermost<V>(task: *const u8, map: &HashMap<u64, V>) -> Innermost<V> {
     let Some(mut cgroup) = cgroup_of(task) else {
-        return 0;
+        return Innermost::Unknown;
     };
     for _ in 0..CGROUP_LEVELS {
         let Some(node) = kernel_u64(cgroup + kernel!(cgroup_kn) as u64) else {
-            return 0;
+            return Innermost::Unknown;
         };
         let Some(id) = kernel_u64(node + kernel!(kn_id) as u64) else {
-            return 0;
+            return Innermost::Unknown;
         };
-        if CGROUPS.get_ptr(&id).is_some() {
-            return 1;
+        if let Some(value) = map.get_ptr(&id) {
+            return Innermost::Cgroup(value);
         }
         match above(cgroup) {
-            Some(next) if next != 0 => cgroup = next,
-            _ => return 0,
+            Some(0) => return Innermost::None,
+            Some(next) => cgroup = next,
+            None => return Innermost::Unknown,
         }
     }
-    0
+    Innermost::Unknown
 }
 
 /// Address of the task's `struct cgroup` in the hierarchy that is looked at.

@@ -8,5 +8,6 @@ mod code_hash;
 mod cuts;
 mod identity;
 mod map_layout;
+mod policies;
 mod record_layout;
 mod stack_hash;

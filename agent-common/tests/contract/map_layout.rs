@@ -2,7 +2,7 @@
 //! bytes, so that implicit padding would be uninitialised memory.
 
 use agent_common::executable::Executable;
-use agent_common::filter::PidFilter;
+use agent_common::filter::{CgroupPolicy, PidFilter};
 use agent_common::kernel::{Control, KernelOffsets, Settings};
 use agent_common::python::{ProcessPython, PythonOffsets};
 use agent_common::step::Rule;
@@ -27,6 +27,7 @@ fn values_of_maps() {
         ra_offset: i32 = 12,
     });
     layout!(PidFilter, 16, { start: u64 = 0, exec: u32 = 8, padding: u32 = 12 });
+    layout!(CgroupPolicy, 16, { take: u32 = 0, padding: u32 = 4, value: u64 = 8 });
     layout!(ProcessPython, 16, { runtime: u64 = 0, python: u32 = 8, padding: u32 = 12 });
 }
 

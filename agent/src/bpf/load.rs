@@ -12,7 +12,7 @@ use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned};
 
 use agent_common::executable::{Executable, FileId};
-use agent_common::filter::PidFilter;
+use agent_common::filter::{CGROUP_POLICIES, FILTER_POLICY, PidFilter};
 use agent_common::kernel::{Control, Settings};
 use agent_common::process::ProcessId;
 use agent_common::python::{ProcessPython, PythonOffsets};
@@ -133,12 +133,17 @@ impl Loaded {
             identify_slot: options.possible_cpus,
             ..options.settings
         });
+        let policies = match settings.0.filter & FILTER_POLICY {
+            0 => 1,
+            _ => CGROUP_POLICIES,
+        };
         let mut loader = EbpfLoader::new();
         loader
             .override_global("KERNEL", &kernel, true)
             .override_global("SETTINGS", &settings, true)
             .map_max_entries("EVENTS", options.ring_bytes)
-            .map_max_entries("SCRATCH", options.possible_cpus + 1);
+            .map_max_entries("SCRATCH", options.possible_cpus + 1)
+            .map_max_entries("CGROUP_POLICIES", policies);
         let mut ebpf = loader.load(OBJECT).map_err(LoadError::Map)?;
 
         let took = load_programs(&mut ebpf)?;

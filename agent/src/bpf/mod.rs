@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod limits;
 pub mod load;
 mod plain;
+pub mod policies;
 pub mod ring;
 mod room;
 pub mod table;

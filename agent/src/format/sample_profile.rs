@@ -81,6 +81,11 @@ impl Maker {
     }
 
     fn add_at(&mut self, time: u64, thread: ThreadIndex, stack: &[Made], weight: u32) {
+        self.add_of(10_101_010, time, thread, stack, weight);
+    }
+
+    /// Each of which stands for so many ns.
+    fn add_of(&mut self, period: u64, time: u64, thread: ThreadIndex, stack: &[Made], weight: u32) {
         let frames: Vec<Frame> = stack.iter().rev().map(|made| self.frame(*made)).collect();
         let profile = &mut self.profile;
         let frames: Vec<_> = frames
@@ -96,7 +101,7 @@ impl Maker {
             value,
             period: Some(Period {
                 of: value,
-                amount: 10_101_010,
+                amount: period,
             }),
         };
         let key = SampleKey {
@@ -109,7 +114,7 @@ impl Maker {
         };
         let measured = Measurement {
             time,
-            value: 10_101_010,
+            value: period,
             weight,
         };
         profile.add(key, measured);
@@ -124,6 +129,19 @@ pub fn stacks(stacks: &[(&[&'static str], u32)]) -> Profile {
     for (names, weight) in stacks {
         let stack: Vec<Made> = names.iter().map(|name| (Native, *name, "", 0)).collect();
         maker.add(thread, &stack, *weight);
+    }
+    maker.profile
+}
+
+/// Functions by number, each with the period and number of its samples.
+pub fn at_rates(samples: &[(u64, u32)]) -> Profile {
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let mut maker = Maker::new();
+    for (number, (period, weight)) in (0..).zip(samples) {
+        let process = maker.process(number, "test");
+        let thread = maker.thread(process, number, "test");
+        let name = NAMES[number as usize % NAMES.len()];
+        maker.add_of(*period, 0, thread, &[(Native, name, "", 0)], *weight);
     }
     maker.profile
 }

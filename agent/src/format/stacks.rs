@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::profile::{FrameId, ProcessIndex, Profile, ThreadIndex};
+use crate::profile::{FrameId, ProcessIndex, Profile, ThreadIndex, Totals};
 
 use super::Options;
 use super::label::Label;
@@ -31,6 +31,7 @@ impl Stacks {
 
     fn with(mut texts: Texts, profile: &Profile, options: &Options) -> Self {
         let mut sums = HashMap::<Vec<u32>, u64>::new();
+        let measure = Measure::of(profile);
         for (key, totals) in profile.samples() {
             let mut stack = vec![texts.process(profile, key.process)];
             if options.threads {
@@ -46,9 +47,11 @@ impl Stacks {
                 stack.push(texts.number(Label::no_frames()));
             }
             let sum = sums.entry(stack).or_default();
-            *sum = sum.saturating_add(totals.weight);
+            *sum = sum.saturating_add(measure.amount(totals));
         }
-        texts.sorted(sums)
+        let mut stacks = texts.sorted(sums);
+        measure.count(&mut stacks.stacks);
+        stacks
     }
 
     pub fn labels(&self) -> &[Label] {
@@ -66,6 +69,57 @@ impl Stacks {
     pub fn total(&self) -> u64 {
         let sums = self.stacks.iter().map(|(_, sum)| *sum);
         sums.fold(0, u64::saturating_add)
+    }
+}
+
+/// What is summed of the samples.
+#[derive(Clone, Copy)]
+enum Measure {
+    Samples,
+    /// They were taken at different rates, so that they stand for different times. The sum of these
+    /// becomes the number of samples that it would be at the highest rate, of this period.
+    Time {
+        period: u64,
+    },
+}
+
+impl Measure {
+    fn of(profile: &Profile) -> Self {
+        let periods = profile.samples().map(|(key, _)| {
+            let period = profile[key.event].period?;
+            let is_time = &profile[period.of.unit] == "nanoseconds" && period.amount != 0;
+            is_time.then_some(period.amount)
+        });
+        let periods: Option<BTreeSet<u64>> = periods.collect();
+        match periods {
+            Some(periods) if periods.len() > 1 => Self::Time {
+                period: periods.first().copied().unwrap_or(1),
+            },
+            _ => Self::Samples,
+        }
+    }
+
+    fn amount(self, totals: &Totals) -> u64 {
+        match self {
+            Self::Samples => totals.weight,
+            Self::Time { .. } => totals.value,
+        }
+    }
+
+    /// Makes numbers of samples of the sums. What is lost by rounding goes to the next stack, so that
+    /// functions and the whole have what is theirs.
+    fn count(self, stacks: &mut [(Vec<u32>, u64)]) {
+        let Self::Time { period } = self else {
+            return;
+        };
+        let (mut sum, mut counted) = (0_u128, 0_u64);
+        for (_, amount) in stacks {
+            sum += u128::from(*amount);
+            let rounded = (sum + u128::from(period / 2)) / u128::from(period);
+            let until = u64::try_from(rounded).unwrap_or(u64::MAX);
+            *amount = until - counted;
+            counted = until;
+        }
     }
 }
 
@@ -134,5 +188,36 @@ impl Texts {
         let mut stacks: Vec<(Vec<u32>, u64)> = renumbered.collect();
         stacks.sort_unstable();
         Stacks { labels, stacks }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample_profile::at_rates;
+    use super::*;
+
+    fn counts(profile: &Profile) -> Vec<u64> {
+        let stacks = Stacks::new(profile, &Options::default());
+        let counts = stacks.iter().map(|(_, count)| count);
+        counts.collect()
+    }
+
+    #[test]
+    fn samples_at_different_rates_count_by_their_time() {
+        // 99 a second and 33: half a second each.
+        let profile = at_rates(&[(10_101_010, 50), (30_303_030, 17)]);
+        assert_eq!(counts(&profile), [50, 51]);
+        let alike = at_rates(&[(30_303_030, 50), (30_303_030, 17)]);
+        assert_eq!(counts(&alike), [50, 17]);
+    }
+
+    #[test]
+    fn rounding_keeps_the_whole() {
+        // 1.4 samples each.
+        let mut all = vec![(14, 1); 1000];
+        all.push((10, 1));
+        let counts = counts(&at_rates(&all));
+        assert_eq!(counts.iter().sum::<u64>(), 1401);
+        assert!(counts.iter().all(|count| matches!(count, 1 | 2)));
     }
 }

@@ -77,6 +77,9 @@ impl Session {
             Counter::Own,
             Counter::OtherProcess,
             Counter::OtherCgroup,
+            Counter::NotChosen,
+            Counter::Thinned,
+            Counter::Undecided,
         ] {
             statistics
                 .left_out

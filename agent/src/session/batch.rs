@@ -128,7 +128,14 @@ impl Session {
             view,
         );
         let used = resolver.prepare(profile, &self.stacks, &wanted);
-        let event = event(profile, self.config.event, self.config.rate);
+        if samples.is_empty() {
+            // What was asked for is told all the same.
+            event(
+                profile,
+                self.config.event,
+                1_000_000_000 / self.config.rate.max(1),
+            );
+        }
         let mut known = HashMap::new();
         let mut lost = 0;
         for (key, count) in samples {
@@ -147,6 +154,7 @@ impl Session {
             let thread = profile.thread(process, key.thread);
             let name = profile.string(self.names.thread(&key.process, key.thread));
             profile.thread_mut(thread).name = name;
+            let event = event(profile, self.config.event, key.value);
             let taken = moments.of(key);
             let key = SampleKey {
                 stack,
@@ -217,9 +225,10 @@ fn is_complete(stacks: &Stacks, codes: &mut Codes, key: &Key) -> bool {
     missing.count() == 0
 }
 
-fn event(profile: &mut Profile, event: Event, rate: u64) -> profile::EventId {
+/// Samples that stand for different times are of different events: some formats say it once for all.
+fn event(profile: &mut Profile, event: Event, stands_for: u64) -> profile::EventId {
     let (name, unit, amount) = match event {
-        Event::CpuClock => ("cpu-clock", "nanoseconds", 1_000_000_000 / rate.max(1)),
+        Event::CpuClock => ("cpu-clock", "nanoseconds", stands_for),
         Event::Cycles => ("cycles", "count", 1),
     };
     let value = ValueType {

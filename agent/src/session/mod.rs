@@ -44,6 +44,7 @@ use agent_common::record::Sample;
 
 use crate::bpf::counters::Counters;
 use crate::bpf::identify::Identifier;
+use crate::bpf::policies::Policies;
 use crate::bpf::ring::Ring;
 use crate::bpf::table::{REST, Table};
 use crate::bpf::{Loaded, Options, cpus};
@@ -237,6 +238,12 @@ impl Session {
     /// Takes a cgroup into the filter.
     pub fn add_cgroup(&mut self, id: u64) -> Result<(), SessionError> {
         Ok(self.loaded.add_cgroup(id)?)
+    }
+
+    /// By which is said, while it goes on, which cgroups are sampled. To be taken once, before
+    /// anything is sampled, by who asked for [`agent_common::filter::FILTER_POLICY`].
+    pub fn policies(&mut self) -> Result<Policies, SessionError> {
+        Ok(Policies::new(&mut self.loaded)?)
     }
 
     /// Follows forks of the processes in the filter.

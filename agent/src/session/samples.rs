@@ -23,6 +23,8 @@ pub struct Key {
     pub thread: u32,
     pub cpu: u32,
     pub event: u32,
+    /// What one of them stands for, where processes are sampled at different rates.
+    pub value: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl Samples {
             thread: sample.thread,
             cpu: sample.cpu,
             event: sample.event,
+            value: sample.value,
         };
         if self.of.len() >= self.most && !self.of.contains_key(&key) {
             self.dropped += weight;
