@@ -16,6 +16,7 @@ pub mod engine;
 pub mod kubernetes;
 pub mod pods;
 pub mod relabel;
+pub mod select;
 
 use crate::process::ProcessHandle;
 use crate::process::cgroup::{container_id, pod_uid};

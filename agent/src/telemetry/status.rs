@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::metadata::kubernetes;
+use crate::metadata::{kubernetes, select};
 use crate::session::Statistics;
 use crate::{export, store};
 
@@ -26,6 +26,8 @@ pub struct Status {
     pub exporters: Vec<export::Status>,
     /// None: pods are not asked for.
     pub kubernetes: Option<kubernetes::Status>,
+    /// None: everything is sampled.
+    pub choice: Option<select::Counts>,
 }
 
 /// What the agent was asked to do.

@@ -311,6 +311,7 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     let telemetry = Telemetry::default();
     telemetry.update(Status {
         kubernetes: Some(Default::default()),
+        choice: Some(Default::default()),
         ..Status::default()
     });
     let families = metrics::families(&telemetry.snapshot(), &telemetry.traffic);

@@ -32,6 +32,7 @@ pub fn judge(console: &Console, kernel: &Kernel, boot_only: bool, end: &End) -> 
     verdict.truth(console, "Python", "python-truth");
     if !boot_only {
         verdict.profile(console);
+        verdict.choice(console);
     }
     verdict
 }
@@ -141,6 +142,36 @@ impl Verdict {
         );
     }
 
+    /// An agent that was told to sample nothing but pods, of which the C program is one.
+    fn choice(&mut self, console: &Console) {
+        let log = console.section("agent.log").unwrap_or_default();
+        match console.fact("agent-exit") {
+            Some("0") => {}
+            None if !console.done => return,
+            exit => {
+                let exit = exit.unwrap_or("no status");
+                self.fault(format!("strata agent ended with {exit}:{}", indented(log)));
+                return;
+            }
+        }
+        let folded = console.section("chosen.folded").unwrap_or_default();
+        let samples = |name: &str| {
+            let stacks = folded.lines().filter(|line| line.starts_with(name));
+            let counts = stacks.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+            counts.sum::<u64>()
+        };
+        let line = format!(
+            "of what was chosen there are {} samples, of what was not {}",
+            samples("chain"),
+            samples("python")
+        );
+        if samples("chain") < MIN_SAMPLES || samples("python") != 0 {
+            self.fault(format!("{line}:{}", indented(log)));
+        } else {
+            self.note(line);
+        }
+    }
+
     fn chain(
         &mut self,
         console: &Console,
@@ -209,7 +240,7 @@ impl fmt::Display for Verdict {
 mod tests {
     use super::*;
 
-    const FACTS: &str = "@@begin facts\nkernel 5.10.0\nbtf-bytes 4000000\nc-alive yes\npython-alive yes\nrecord-exit 0\n\n\
+    const FACTS: &str = "@@begin facts\nkernel 5.10.0\nbtf-bytes 4000000\nc-alive yes\npython-alive yes\nrecord-exit 0\nagent-exit 0\n\n\
         @@end facts\n@@begin c-truth\nmain;leaf\n\n@@end c-truth\n@@begin python-truth\n<module>;inner\n\n\
         @@end python-truth\n";
 
@@ -222,7 +253,14 @@ mod tests {
     }
 
     fn ran(folded: &str) -> Vec<String> {
-        let text = format!("{FACTS}@@begin out.folded\n{folded}\n@@end out.folded\n@@done\n");
+        chose(folded, "chain 7;main;leaf 20\n")
+    }
+
+    fn chose(folded: &str, chosen: &str) -> Vec<String> {
+        let text = format!(
+            "{FACTS}@@begin out.folded\n{folded}\n@@end out.folded\n\
+             @@begin chosen.folded\n{chosen}\n@@end chosen.folded\n@@done\n"
+        );
         faults(&text, false, End::PoweredOff(Duration::from_secs(9)))
     }
 
@@ -232,6 +270,14 @@ mod tests {
             ran("chain;main;leaf 90\npython;<module>;_PyEval;inner 80\n"),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn what_was_not_chosen_is_not_there() {
+        let good = "chain;main;leaf 90\npython;<module>;_PyEval;inner 80\n";
+        assert_eq!(chose(good, "chain 7;leaf 19\n").len(), 1);
+        let other = chose(good, "chain 7;leaf 90\npython3.11 8;inner 1\n");
+        assert!(other[0].contains("of what was not 1"), "{other:?}");
     }
 
     #[test]

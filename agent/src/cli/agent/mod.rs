@@ -2,6 +2,7 @@
 //! systemd say to each other in `service`, what it does in `run`; `health` asks one that runs.
 
 pub mod args;
+mod chooser;
 pub mod config;
 mod health;
 mod keeper;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use agent_common::filter::CGROUP_POLICIES;
 use anyhow::Result;
 
 use super::config::Loaded;
@@ -11,6 +12,7 @@ use super::keeper::{Keeper, Lost};
 use super::service;
 use crate::export::Exporters;
 use crate::metadata::kubernetes::Kubernetes;
+use crate::metadata::select::Counts;
 use crate::session::{Occupancy, Session, Slow};
 use crate::store::Store;
 use crate::telemetry::{Batches, Executable, Sampling, Settings, Status, Table, Telemetry, serve};
@@ -56,6 +58,7 @@ impl Reporter {
         session: &Session,
         exporters: &Exporters,
         keeper: &Keeper,
+        choice: Option<Counts>,
     ) {
         let config = &loaded.config;
         let (lost, labels) = (keeper.lost(), keeper.labels());
@@ -65,11 +68,17 @@ impl Reporter {
         for (name, count) in lost.by_cause() {
             sampling.lost.insert(name.to_owned(), count);
         }
-        let text = format!("{} samples, {} Hz", sampling.samples, config.rate);
+        tables.extend(choice.map(|choice| Table {
+            name: "cgroup_policies",
+            used: choice.policies,
+            most: CGROUP_POLICIES.into(),
+            evicted: 0,
+        }));
+        let text = format!("{} samples, {} Hz", sampling.samples, loaded.base());
         service::status(&text);
         self.telemetry.update(Status {
             settings: Settings {
-                rate: config.rate,
+                rate: loaded.base(),
                 interval: config.interval,
                 store: config.store.clone(),
                 store_bytes: config.store_size,
@@ -84,6 +93,7 @@ impl Reporter {
             store_error: lost.last_error(),
             exporters: exporters.status(),
             kubernetes: self.kubernetes.as_ref().map(|it| it.status()),
+            choice,
         });
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::chooser::{self, Chooser};
 use super::config::Loaded;
 use super::keeper::Keeper;
 use super::labels::Labelling;
@@ -35,7 +36,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub fn run(loaded: Loaded) -> Result<ExitCode> {
     Limits::raise();
     check_namespaces()?;
-    check_limits(loaded.config.rate)?;
+    check_limits(loaded.base())?;
     check_rights()?;
     // Before there are other threads.
     confine()?;
@@ -46,21 +47,36 @@ pub fn run(loaded: Loaded) -> Result<ExitCode> {
     let reporter = Reporter::start(&loaded, Arc::clone(&store), kubernetes.clone())?;
     let destinations = loaded.config.destinations.clone();
     let exporters = Exporters::start(destinations, Arc::clone(&store))?;
-    let names = Names::new(&loaded.config, kubernetes);
+    let names = Names::new(&loaded.config, kubernetes.clone());
     let labelling = Labelling::of(&loaded.config);
     let keeper =
         Keeper::start(Arc::clone(&store), names, &labelling).context("no thread for the store")?;
-    let mut session = Session::new(sampling(loaded.config.rate), &[])?;
+    let mut config = sampling(loaded.base());
+    let wanted = loaded.config.wanted();
+    let ground = chooser::prepare(&wanted, kubernetes.is_some(), &mut config)?;
+    let mut session = Session::new(config, &[])?;
     session.scan()?;
+    let chooser = match ground {
+        Some(ground) => {
+            let pods = kubernetes.as_ref().map(|it| Arc::clone(it.pods()));
+            let policies = session.policies()?;
+            let chooser = Chooser::start(ground, policies, loaded.base(), wanted, pods);
+            Some(chooser.context("no thread for the choice of what is sampled")?)
+        }
+        None => None,
+    };
     session.start()?;
-    reporter.publish(&loaded, &session, &exporters, &keeper);
+    let choice = chooser.as_ref().map(Chooser::counts);
+    reporter.publish(&loaded, &session, &exporters, &keeper, choice);
     service::ready();
     tracing::info!(
         rate = loaded.config.rate,
         store = %loaded.config.store.display(),
-        "sampling all processes"
+        "sampling {}",
+        if chooser.is_some() { "what is chosen" } else { "all processes" }
     );
     let agent = Agent {
+        chooser,
         loaded,
         store,
         exporters,
@@ -71,7 +87,7 @@ pub fn run(loaded: Loaded) -> Result<ExitCode> {
     agent.run(session, orders)
 }
 
-fn sampling(rate: u64) -> Config {
+pub(super) fn sampling(rate: u64) -> Config {
     Config {
         event: Event::CpuClock,
         rate,
@@ -88,6 +104,8 @@ fn sampling(rate: u64) -> Config {
 }
 
 struct Agent {
+    /// None: everything is sampled.
+    chooser: Option<Chooser>,
     loaded: Loaded,
     store: Arc<Store>,
     exporters: Exporters,
@@ -183,8 +201,9 @@ impl Agent {
             self.reporter
                 .batch(statistics.total.samples, began.elapsed());
             self.keeper.put(profile, Labelling::of(&self.loaded.config));
+            let choice = self.chooser.as_ref().map(Chooser::counts);
             self.reporter
-                .publish(&self.loaded, session, &self.exporters, &self.keeper);
+                .publish(&self.loaded, session, &self.exporters, &self.keeper, choice);
         }
         Ok(())
     }
@@ -198,6 +217,14 @@ impl Agent {
                 let config = &self.loaded.config;
                 self.store.limit(config.limits());
                 logs::set_level(&config.log_level);
+                match &self.chooser {
+                    Some(chooser) => chooser.want(config.wanted()),
+                    None if config.wanted().is_everything() => {}
+                    None => tracing::warn!(
+                        "This agent began to sample everything, without a choice: restart it so \
+                         that it leaves out what is not to be sampled."
+                    ),
+                }
                 if let Err(error) = self.exporters.reload(config.destinations.clone()) {
                     tracing::error!("The destinations stay as they were: {error}");
                 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 pub mod container;
 pub mod engine;
 pub mod hierarchy;
+pub mod pods;
 mod root;
 
 pub use container::{Place, container_id, pod_uid};

@@ -5,6 +5,7 @@
 //! pids, never paths.
 
 mod agent;
+mod choice;
 mod kubernetes;
 mod labels;
 mod list;
@@ -25,6 +26,7 @@ pub fn families(snapshot: &Snapshot, traffic: &Traffic) -> Vec<Family> {
     shipping::store(&mut list, snapshot);
     shipping::exporters(&mut list, snapshot);
     kubernetes::pods(&mut list, snapshot);
+    choice::choice(&mut list, snapshot);
     agent::server(&mut list, traffic);
     list.0
 }

@@ -51,6 +51,7 @@ pub fn write(snapshot: &Snapshot, traffic: &Traffic) -> String {
         "store": store(&status.store, status.store_error.as_deref()),
         "exporters": status.exporters.iter().map(exporter).collect::<Vec<_>>(),
         "kubernetes": status.kubernetes,
+        "choice": status.choice,
         "http": {"requests": traffic.requests(), "connections_closed": traffic.closed()},
     });
     format!("{value:#}\n")

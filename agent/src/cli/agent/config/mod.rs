@@ -28,10 +28,12 @@ use resolve::{Held, resolve};
 use value::Value;
 
 use super::args::AgentArgs;
+use super::chooser::Wanted;
 use crate::export::Destination;
 use crate::metadata::budget::Limits as LabelLimits;
 use crate::metadata::pods::Chosen;
 use crate::metadata::relabel::Rules;
+use crate::metadata::select::Selection;
 use crate::session::View;
 use crate::store::Limits;
 
@@ -39,6 +41,10 @@ use crate::store::Limits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub rate: u64,
+    /// Which pods are sampled.
+    pub selection: Selection,
+    /// Whether what is in no pod is.
+    pub profile_host: bool,
     /// How long a batch is collected.
     pub interval: Duration,
     pub native_python: bool,
@@ -91,6 +97,15 @@ impl Config {
         }
     }
 
+    /// What is to be sampled.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            rate: self.rate,
+            selection: self.selection.clone(),
+            host: self.profile_host,
+        }
+    }
+
     pub fn limits(&self) -> Limits {
         Limits {
             bytes: self.store_size,
@@ -101,6 +116,11 @@ impl Config {
     fn of(values: &Values<'_>) -> Self {
         Self {
             rate: values.number("rate"),
+            selection: Selection {
+                only_chosen: values.choice("profile-pods") == "annotated",
+                rules: Vec::new(),
+            },
+            profile_host: values.switch("profile-host"),
             interval: values.duration("interval"),
             native_python: values.switch("native-python"),
             inlines: values.switch("inlines"),
@@ -223,6 +243,8 @@ pub struct Loaded {
     variables: Vec<(String, String)>,
     file: Option<PathBuf>,
     held: Vec<Held>,
+    /// How often the clock fires, which can't change.
+    base: u64,
 }
 
 /// What came of reading settings again, by the settings' names.
@@ -286,8 +308,10 @@ impl Loaded {
         }
         let values = Values(&held);
         warnings.extend(destinations::warnings(&values));
+        let config = Config::of(&values);
         Ok(Self {
-            config: Config::of(&values),
+            base: config.wanted().highest_rate(),
+            config,
             warnings,
             args: args.clone(),
             variables,
@@ -315,6 +339,12 @@ impl Loaded {
         new.config = Config::of(&Values(&new.held));
         *self = new;
         Ok(changes)
+    }
+
+    /// Samples a second of each CPU that the agent was started with: the highest rate of all that it
+    /// samples.
+    pub fn base(&self) -> u64 {
+        self.base
     }
 
     /// For `--print-config`.

@@ -74,6 +74,7 @@ impl Setting {
 
 const SAMPLING: &str = "How it is sampled";
 const LABELS: &str = "Labels";
+const CHOICE: &str = "What is sampled";
 const STORE: &str = "What is kept";
 const OTLP: &str = "OpenTelemetry Collector";
 const PYROSCOPE: &str = "Pyroscope";
@@ -169,6 +170,12 @@ pub static SETTINGS: &[Setting] = &[
     fixed(plain("container-engine", NAMES, Kind::File, "", "/run/docker.sock",
         "The socket of docker or podman, to be asked for containers' names where there is no Kubernetes. Who may \
          write to it is root.")),
+
+    plain("profile-pods", CHOICE, Kind::Choice(&["all", "annotated"]), "all", "annotated",
+        "Which pods are sampled: all but those that an annotation or a rule leaves out, or those alone that one \
+         chooses."),
+    plain("profile-host", CHOICE, Kind::Switch, "true", "false",
+        "Sample processes outside of pods too."),
 
     fixed(plain("store", STORE, Kind::Folder, "/var/lib/strata", "/srv/strata",
         "The folder of the store. It is the agent's alone.")),
