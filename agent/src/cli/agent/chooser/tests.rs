@@ -1,7 +1,7 @@
 //! Live tests: cgroups as the kubelet makes them, processes in them, the kernel side at work. They
 //! take root, and are skipped by name where that can't be had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -161,20 +161,18 @@ struct Bench {
 
 /// What was sampled in a stretch of time.
 struct Measured {
-    /// Samples that were taken, and ns that they stand for, by pid.
-    samples: BTreeMap<u32, (u64, u64)>,
-    /// CPU time, in the order of the processes that were given.
-    cpu: Vec<f64>,
+    /// Samples that the kernel side accepted, by pid: none of them is lost or late.
+    accepted: BTreeMap<u32, u64>,
+    /// ns that one stands for, of those whose samples came through.
+    periods: BTreeMap<u32, BTreeSet<u64>>,
+    /// CPU time of each process that was given: less than the stretch's, and more.
+    least: Vec<f64>,
+    most: Vec<f64>,
 }
 
 impl Measured {
     fn samples(&self, busy: &Busy) -> u64 {
-        self.samples.get(&busy.pid()).map_or(0, |it| it.0)
-    }
-
-    fn seconds(&self, busy: &Busy) -> f64 {
-        let ns = self.samples.get(&busy.pid()).map_or(0, |it| it.1);
-        ns as f64 / 1e9
+        self.accepted.get(&busy.pid()).copied().unwrap_or(0)
     }
 }
 
@@ -217,53 +215,55 @@ impl Bench {
             native_python: false,
             inlines: false,
         };
-        // By their own times: a sample that waited for something is in a later batch.
-        let since = monotonic();
-        let before: Vec<f64> = busy.iter().map(|busy| busy.cpu()).collect();
+        let cpu = || -> Vec<f64> { busy.iter().map(|busy| busy.cpu()).collect() };
+        // The kernel side's counts are read while a batch is made, which takes its time.
+        let before = cpu();
         self.session.batch(view).expect("what came before");
+        let begun = cpu();
         let until = Instant::now() + 20 * time;
-        let used = |(busy, before): (&&Busy, &f64)| busy.cpu() - before >= time.as_secs_f64();
-        while !busy.iter().zip(&before).all(used) && Instant::now() < until {
+        let is_enough = |begun: &[f64]| {
+            let mut used = cpu().into_iter().zip(begun);
+            used.all(|(now, begun)| now - begun >= time.as_secs_f64())
+        };
+        while !is_enough(&begun) && Instant::now() < until {
             self.pump(Duration::from_millis(50));
         }
-        let cpu = busy
-            .iter()
-            .zip(before)
-            .map(|(busy, before)| busy.cpu() - before);
-        let cpu = cpu.collect();
-        let (profile, _) = self.session.batch(view).expect("a batch");
-        let mut samples = BTreeMap::new();
+        let ended = cpu();
+        let (profile, statistics) = self.session.batch(view).expect("a batch");
+        let after = cpu();
+        let between = |from: &[f64], to: &[f64]| {
+            let pairs = from.iter().zip(to);
+            pairs.map(|(from, to)| to - from).collect()
+        };
+        let processes = statistics.processes.iter();
+        let mut periods: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
         for (key, totals) in profile.samples() {
-            let pid = profile[key.process].id.pid;
-            let sums: &mut (u64, u64) = samples.entry(pid).or_default();
-            for moment in totals.moments.iter().filter(|it| it.time >= since) {
-                sums.0 += u64::from(moment.weight);
-                sums.1 += moment.value;
-            }
+            let own = periods.entry(profile[key.process].id.pid).or_default();
+            own.insert(totals.value / totals.weight.max(1));
         }
-        Measured { samples, cpu }
+        Measured {
+            accepted: processes.map(|it| (it.pid, it.tally.entries)).collect(),
+            periods,
+            least: between(&begun, &ended),
+            most: between(&before, &after),
+        }
     }
 }
 
-/// ns of the clock that samples have.
-fn monotonic() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `now` lives through the call.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
-/// What is sampled stands for the CPU time that was used.
+/// There are as many samples as belong to the CPU time of the process with this number, at this rate.
 #[track_caller]
-fn close(measured: &Measured, busy: &Busy, cpu: f64, by: f64) {
-    let seconds = measured.seconds(busy);
+fn close(measured: &Measured, busy: &Busy, number: usize, rate: u64, by: f64) {
+    let seconds = measured.samples(busy) as f64 / rate as f64;
+    let (least, most) = (measured.least[number], measured.most[number]);
     assert!(
-        cpu > 0.1 && (seconds / cpu - 1.0).abs() < by,
-        "{seconds:.3} s were sampled of {cpu:.3} s, in {} samples",
-        measured.samples(busy)
+        least > 0.05 && seconds > least * (1.0 - by) && seconds < most * (1.0 + by),
+        "{seconds:.3} s were sampled of {least:.3} to {most:.3} s"
+    );
+    let expected = BTreeSet::from([1_000_000_000 / rate]);
+    let periods = measured.periods.get(&busy.pid());
+    assert!(
+        periods.is_none_or(|periods| *periods == expected),
+        "{periods:?}"
     );
 }
 
@@ -301,12 +301,10 @@ fn choice(v2: bool) {
     let mut bench = Bench::new(&node, wanted, &pods, HOLD, &all);
     let first = bench.measure(Duration::from_secs(1), &all);
     assert_eq!((first.samples(&out), first.samples(&ruled)), (0, 0));
-    close(&first, &plain, first.cpu[0], 0.15);
-    close(&first, &outside, first.cpu[4], 0.15);
-    // A fifth of the samples, by chance: of some 100 some 10 more or less.
-    close(&first, &slow, first.cpu[2], 0.4);
-    let share = first.samples(&slow) as f64 / (first.cpu[2] * BASE as f64);
-    assert!((0.1..0.3).contains(&share), "{share:.2} instead of 0.2");
+    close(&first, &plain, 0, BASE, 0.1);
+    close(&first, &outside, 4, BASE, 0.1);
+    // A fifth of the samples, by chance: of some 200 some 14 more or less.
+    close(&first, &slow, 2, 199, 0.3);
     let counts = bench.chooser.counts();
     assert_eq!(
         (counts.sampled, counts.at_own_rate, counts.left_out),
@@ -335,7 +333,7 @@ fn choice(v2: bool) {
     let second = bench.measure(Duration::from_millis(500), &all);
     assert_eq!((second.samples(&plain), second.samples(&outside)), (0, 0));
     for (busy, cpu) in [(&out, 1), (&slow, 2), (&ruled, 3)] {
-        close(&second, busy, second.cpu[cpu], 0.3);
+        close(&second, busy, cpu, BASE, 0.1);
     }
 
     // A pod that is gone is left out until its last process has ended.
@@ -398,8 +396,8 @@ fn pods_are_sampled_once_they_are_chosen() {
     sleep(Duration::from_millis(300));
     let both = [&early, &late];
     let known = bench.measure(Duration::from_millis(500), &both);
-    close(&known, &early, known.cpu[0], 0.3);
-    close(&known, &late, known.cpu[1], 0.3);
+    close(&known, &early, 0, BASE, 0.1);
+    close(&known, &late, 1, BASE, 0.1);
 }
 
 /// The agent starts before it knows who the pods are: what is left out is not sampled for a moment.
@@ -421,5 +419,5 @@ fn the_first_pods_are_waited_for() {
     let known = bench.measure(Duration::from_millis(500), &all);
     assert_eq!(known.samples(&busy), 0);
     // Nobody knows this one, and nobody leaves it out.
-    close(&known, &other, known.cpu[1], 0.3);
+    close(&known, &other, 1, BASE, 0.1);
 }

@@ -10,6 +10,7 @@ mod pairs;
 mod relabel;
 mod resolve;
 mod rules;
+mod select;
 mod show;
 pub mod table;
 mod units;
@@ -118,7 +119,7 @@ impl Config {
             rate: values.number("rate"),
             selection: Selection {
                 only_chosen: values.choice("profile-pods") == "annotated",
-                rules: Vec::new(),
+                rules: select::rules(values.get("select")),
             },
             profile_host: values.switch("profile-host"),
             interval: values.duration("interval"),
@@ -324,6 +325,18 @@ impl Loaded {
     /// nothing changes.
     pub fn reload(&mut self) -> Result<Changes, ConfigError> {
         let mut new = Self::of(&self.args, self.variables.clone())?;
+        let rate = new.config.selection.highest_rate().map_or(0, u64::from);
+        if rate > self.base {
+            return Err(ConfigError::from(Problem::Value {
+                origin: "select".to_owned(),
+                why: format!(
+                    "has a rule with {rate} samples a second; since its start this agent takes at \
+                     most {}: restart it, or give a lower rate",
+                    self.base
+                ),
+            }));
+        }
+        new.base = self.base;
         let mut changes = Changes::default();
         for (old, new) in self.held.iter().zip(&mut new.held) {
             if old.value == new.value {

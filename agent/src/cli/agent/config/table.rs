@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::relabel;
 use super::rules::Form;
+use super::select;
 
 /// Something that the agent can be told.
 pub struct Setting {
@@ -135,11 +136,14 @@ const fn duration(min: u64, max: u64) -> Kind {
 
 const YEAR: u64 = 365 * 86_400;
 
+/// Highest rate.
+pub const FASTEST: u64 = 100_000;
+
 pub const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd"];
 
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
-    short(fixed(plain("rate", SAMPLING, Kind::Number { min: 1, max: 100_000 }, "19", "99",
+    short(fixed(plain("rate", SAMPLING, Kind::Number { min: 1, max: FASTEST }, "19", "99",
         "Samples a second on each CPU.")), 'r'),
     plain("interval", SAMPLING, duration(1, 600), "10s", "5s",
         "How long a batch is collected before it is kept and shipped."),
@@ -174,6 +178,9 @@ pub static SETTINGS: &[Setting] = &[
     plain("profile-pods", CHOICE, Kind::Choice(&["all", "annotated"]), "all", "annotated",
         "Which pods are sampled: all but those that an annotation or a rule leaves out, or those alone that one \
          chooses."),
+    plain("select", CHOICE, Kind::Rules(&select::FORM), "",
+        "[{ namespaces = [\"vault\"], profile = false }]",
+        "Rules that choose pods by namespace and labels: a [[select]] table each, or a list of them."),
     plain("profile-host", CHOICE, Kind::Switch, "true", "false",
         "Sample processes outside of pods too."),
 

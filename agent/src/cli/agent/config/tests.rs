@@ -144,6 +144,37 @@ fn reading_again_takes_what_can_change_and_tells_the_rest() {
     assert_eq!(loaded.config, before);
 }
 
+/// The clock fires as often as the fastest rule wants when the agent starts, and no rule gets more.
+#[test]
+fn a_rate_above_the_clock_takes_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.toml");
+    let rule = |rate: u32| format!("rate = 19\n[[select]]\nlabels = 'app=web'\nrate = {rate}\n");
+    fs::write(&path, rule(99)).unwrap();
+    let mut loaded = with_file(&path, Vec::new()).unwrap();
+    assert_eq!((loaded.base(), loaded.config.rate), (99, 19));
+    fs::write(&path, rule(49)).unwrap();
+    assert_eq!(loaded.reload().unwrap().taken, ["select"]);
+    assert_eq!(loaded.base(), 99);
+    fs::write(&path, rule(99)).unwrap();
+    loaded.reload().unwrap();
+    fs::write(&path, rule(100)).unwrap();
+    let error = loaded.reload().unwrap_err().to_string();
+    assert!(
+        error.contains("100 samples") && error.contains("most 99"),
+        "{error}"
+    );
+    assert_eq!(loaded.config.selection.highest_rate(), Some(99));
+    let wrong = |text: &str| {
+        fs::write(&path, text).unwrap();
+        with_file(&path, Vec::new()).unwrap_err().to_string()
+    };
+    assert!(wrong("[[select]]\nlabels = 'a=b,'\nrate = 1").contains("s.toml:2"));
+    assert!(wrong("[[select]]\nlabels = 'a=b'").contains("says nothing"));
+    assert!(wrong("[[select]]\nlabel = 'a'\nrate = 1").contains("`labels`"));
+    assert!(wrong("[[select]]\nrate = 0").contains("from 1 to 100000"));
+}
+
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -28,7 +28,6 @@ pub struct Field {
 }
 
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "forms to come use the others"))]
 pub enum FieldKind {
     Text,
     /// A list of texts.
@@ -88,6 +87,22 @@ impl Rule {
     pub fn texts(&self, name: &str) -> Option<&[String]> {
         match self.get(name)? {
             FieldValue::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+}
+
+impl Rule {
+    pub fn number(&self, name: &str) -> Option<u64> {
+        match self.get(name)? {
+            FieldValue::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub fn switch(&self, name: &str) -> Option<bool> {
+        match self.get(name)? {
+            FieldValue::Switch(switch) => Some(*switch),
             _ => None,
         }
     }
