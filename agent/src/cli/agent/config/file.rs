@@ -153,7 +153,7 @@ pub fn in_order<'a, 'i>(
 }
 
 /// A table of strings.
-pub fn strings(table: &DeTable<'_>) -> Result<Pairs, String> {
+fn strings(table: &DeTable<'_>) -> Result<Pairs, String> {
     let mut pairs = Pairs::default();
     for (name, value) in in_order(table) {
         let Some(value) = value.get_ref().as_str() else {

@@ -71,7 +71,7 @@ fn literal(value: &Value) -> String {
 }
 
 /// A table of strings.
-pub fn pairs(pairs: &Pairs) -> String {
+fn pairs(pairs: &Pairs) -> String {
     let entries = pairs.0.iter();
     let entries: Vec<String> = entries
         .map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)))

@@ -8,8 +8,7 @@ mod read;
 
 use std::fmt;
 
-use super::pairs::Pairs;
-use super::show::{pairs, quoted};
+use super::show::quoted;
 
 pub use read::{Fault, read, read_text};
 
@@ -37,8 +36,6 @@ pub enum FieldKind {
         max: u64,
     },
     Switch,
-    /// A table of texts.
-    Pairs,
 }
 
 /// What is wrong with a rule, as a sentence without its end.
@@ -63,7 +60,6 @@ pub enum FieldValue {
     Texts(Vec<String>),
     Number(u64),
     Switch(bool),
-    Pairs(Pairs),
 }
 
 impl Rule {
@@ -157,7 +153,6 @@ impl fmt::Display for FieldValue {
             }
             Self::Number(number) => write!(f, "{number}"),
             Self::Switch(switch) => write!(f, "{switch}"),
-            Self::Pairs(texts) => f.write_str(&pairs(texts)),
         }
     }
 }

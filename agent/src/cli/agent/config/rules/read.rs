@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::super::error::nearest;
-use super::super::file::{in_order, mismatch, strings};
+use super::super::file::{in_order, mismatch};
 use super::super::table::Setting;
 use super::{Field, FieldKind, FieldValue, Form, Rule, Rules, Wrong};
 
@@ -161,7 +161,6 @@ fn take(field: &Field, value: &DeValue<'_>) -> Result<FieldValue, String> {
             }
         }
         (FieldKind::Switch, DeValue::Boolean(switch)) => FieldValue::Switch(*switch),
-        (FieldKind::Pairs, DeValue::Table(table)) => FieldValue::Pairs(strings(table)?),
         (kind, other) => return Err(mismatch(wanted(kind), other)),
     })
 }
@@ -179,6 +178,5 @@ fn wanted(kind: FieldKind) -> &'static str {
         FieldKind::Texts => "a list of strings: [\"one\", \"two\"]",
         FieldKind::Number { .. } => "a number without quotes",
         FieldKind::Switch => "true or false, without quotes",
-        FieldKind::Pairs => "a table of strings: { name = \"value\" }",
     }
 }

@@ -26,10 +26,6 @@ static FORM: Form = Form {
             name: "switch",
             kind: FieldKind::Switch,
         },
-        Field {
-            name: "pairs",
-            kind: FieldKind::Pairs,
-        },
     ],
     check: |rule| match rule.text("text") {
         Some("wrong") => Err(Wrong {
@@ -52,7 +48,7 @@ fn refused(text: &str, parts: &[&str]) {
 #[test]
 fn rules_are_read_and_shown_as_the_same() {
     let text = r#"[
-        { text = "a\"b\\", texts = ["x", ''], number = 0x9, switch = true, pairs = { "a.b" = "c" } },
+        { text = "a\"b\\", texts = ["x", ''], number = 0x9, switch = true },
         { text = 'c' },
         {},
     ]"#;
@@ -64,10 +60,6 @@ fn rules_are_read_and_shown_as_the_same() {
     assert_eq!(first.texts("texts").unwrap(), ["x", ""]);
     assert_eq!(first.get("number"), Some(&FieldValue::Number(9)));
     assert_eq!(first.get("switch"), Some(&FieldValue::Switch(true)));
-    let Some(FieldValue::Pairs(pairs)) = first.get("pairs") else {
-        panic!("{first}");
-    };
-    assert_eq!(pairs.0, [("a.b".to_owned(), "c".to_owned())]);
     assert!(second.has("text") && !second.has("texts") && third.0.is_empty());
     for rules in [rules.clone(), Rules(vec![first.clone()])] {
         assert_eq!(read_text(&FORM, &rules.to_string()), Ok(rules));
@@ -81,10 +73,7 @@ fn what_is_wrong_is_told_with_its_rule() {
         &["rule 2", "`txet`", "`text`"],
     );
     refused("[{ TEXTS = [] }]", &["`texts`"]);
-    refused(
-        "[{ q = 1 }]",
-        &["`q`", "text, texts, number, switch, pairs"],
-    );
+    refused("[{ q = 1 }]", &["`q`", "text, texts, number, switch"]);
     refused("[{ rate = 1 }]", &["above the first [[select]]"]);
     refused("[{ text = 1 }]", &["text is a number", "in quotes"]);
     refused(
@@ -95,7 +84,6 @@ fn what_is_wrong_is_told_with_its_rule() {
     refused("[{ number = 10 }]", &["from 1 to 9"]);
     refused("[{ number = -1 }]", &["from 1 to 9"]);
     refused("[{ switch = 'yes' }]", &["true or false"]);
-    refused("[{ pairs = { a = 1 } }]", &["no string"]);
     refused("[{ text = 'wrong' }]", &["rule 1: it is wrong"]);
     refused("[1]", &["rule 1: it is a number", "a table"]);
     refused("{ text = 'a' }", &["is a table", "[[select]]"]);
