@@ -34,7 +34,12 @@ pub fn config(tls: &Tls) -> Result<ClientConfig, SettingError> {
         // A container's image may have no certificates at all. Those of Mozilla are built in.
         None => match builder.clone().with_native_roots() {
             Ok(builder) => builder,
-            Err(_) => builder.with_webpki_roots(),
+            Err(_) => {
+                tracing::debug!(
+                    "this system has no certificates: those that are built in are trusted"
+                );
+                builder.with_webpki_roots()
+            }
         },
     };
     match (&tls.client_certificate, &tls.client_key) {

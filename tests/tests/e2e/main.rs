@@ -15,6 +15,7 @@ mod formats;
 mod go;
 mod host;
 mod identity;
+mod image;
 mod metadata;
 mod native;
 mod output;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     cells.extend(metadata::cells(&world));
     cells.extend(relabel::cells(&world));
     cells.extend(export::cells(&world));
+    cells.extend(image::cells(&world));
     let only = again::only();
     let trials: Vec<Trial> = cells
         .into_iter()

@@ -1,10 +1,13 @@
 //! What hosts install: a tarball and a Debian package, both with one program that needs nothing of the host, completions,
-//! manual pages and the systemd unit. The same commit gives the same bytes where the same tools pack them.
+//! manual pages and the systemd unit; and what an image is built of, and a list of what is in the program. The same commit
+//! gives the same bytes where the same tools pack them.
 
 mod binary;
 mod deb;
 mod files;
+mod image;
 mod proof;
+mod sbom;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,13 +62,16 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
 
     let tarball = files::tarball(repository, &release, &program, scratch.path(), &folder)?;
     let package = deb::package(repository, &release, &program, scratch.path(), &folder)?;
-    sums(&folder, &[&tarball, &package])?;
+    let image = image::context(repository, &release, &program, &folder)?;
+    let list = sbom::write(repository, &release, scratch.path(), &folder)?;
+    sums(&folder, &[&tarball, &package, &list])?;
     if args.check {
         proof::runs_alone(&program, scratch.path())?;
         proof::installs(&package, &args.root, scratch.path())?;
     }
-    println!("{}", tarball.display());
-    println!("{}", package.display());
+    for made in [tarball, package, list, image] {
+        println!("{}", made.display());
+    }
     Ok(())
 }
 
