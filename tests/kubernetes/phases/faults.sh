@@ -35,8 +35,15 @@ agent_killed() {
     done
     sleep 5
 }
+end_program() { # It may take a while over its goodbyes.
+    local pid
+    pid=$(cut -d' ' -f1 "$cluster/pids/$1")
+    kill "$pid"
+    until_true 90 ended "$pid"
+}
+ended() { ! kill -0 "$1" 2>/dev/null; }
 restart() {
-    kill "$(cut -d' ' -f1 "$cluster/pids/$1")"
+    end_program "$1"
     sleep 3
     "$xtask" cluster up --version "$(cat "$cluster/version")" >/dev/null
 }
@@ -53,7 +60,7 @@ upgrade() {
     kubectl -n strata set image ds/strata-agent agent=localhost/strata:next >/dev/null
 }
 api_away() {
-    kill "$(cut -d' ' -f1 "$cluster/pids/kube-apiserver")"
+    end_program kube-apiserver
     sleep 20
     "$xtask" cluster up --version "$(cat "$cluster/version")" >/dev/null
 }

@@ -1,9 +1,10 @@
 //! What of this machine is changed, and how it is put back. What was before is written down before anything is changed.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -39,6 +40,9 @@ const STRAYS: &[&str] = &[
     "/etc/cni",
     "/etc/containerd",
 ];
+
+/// For what goes by itself after its last process was killed.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Serialize, Deserialize)]
 pub struct Before {
@@ -144,7 +148,8 @@ pub fn end_containers(place: &Place) -> Result<()> {
         command.contains("containerd-shim") && command.contains(&socket)
     });
     daemon::end(&shims, &[Signal::KILL])?;
-    for _ in 0..3 {
+    let until = Instant::now() + PATIENCE;
+    loop {
         let inside: Vec<u32> = cgroups()
             .iter()
             .flat_map(|cgroup| tree(cgroup))
@@ -157,9 +162,13 @@ pub fn end_containers(place: &Place) -> Result<()> {
         if inside.is_empty() {
             return Ok(());
         }
+        if Instant::now() > until {
+            bail!("processes in pods' cgroups do not go: {inside:?}");
+        }
         daemon::end(&inside, &[Signal::KILL])?;
+        // One that was killed is there until its new parent was told of it.
+        thread::sleep(Duration::from_millis(100));
     }
-    bail!("processes in the cgroups of pods keep coming; who starts them has to end first")
 }
 
 pub fn remove_cgroups() -> Result<()> {
@@ -167,8 +176,19 @@ pub fn remove_cgroups() -> Result<()> {
         let mut folders = tree(&cgroup);
         folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
         for folder in folders {
-            fs::remove_dir(&folder)
-                .with_context(|| format!("the cgroup {} can't be removed", folder.display()))?;
+            let until = Instant::now() + PATIENCE;
+            // Busy for a moment after its last process.
+            while let Err(error) = fs::remove_dir(&folder) {
+                if error.kind() == io::ErrorKind::NotFound {
+                    break;
+                }
+                if Instant::now() > until {
+                    return Err(error).with_context(|| {
+                        format!("the cgroup {} can't be removed", folder.display())
+                    });
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
         }
     }
     Ok(())
