@@ -30,6 +30,8 @@ const RIGHTS: [&str; 7] = [
     "--cap-add=SYSLOG",
 ];
 
+type Check = fn(&World, &Image) -> Result<(), Problem>;
+
 /// The built image. Removed when dropped.
 struct Image {
     /// As `docker image inspect` tells.
@@ -53,7 +55,7 @@ impl Drop for Running {
 
 pub fn cells(world: &Arc<World>) -> Vec<Cell> {
     let image = Shared::new();
-    let all: [(&str, fn(&World, &Image) -> Result<(), Problem>); 4] = [
+    let all: [(&str, Check); 4] = [
         ("built", |_, image| built(image)),
         ("doctor", |_, _| doctor()),
         ("alone", |world, _| alone(world)),
