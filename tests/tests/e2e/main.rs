@@ -24,6 +24,7 @@ mod python;
 mod relabel;
 mod report;
 mod reports;
+mod select;
 mod telemetry;
 mod world;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     cells.extend(telemetry::cells(&world));
     cells.extend(metadata::cells(&world));
     cells.extend(relabel::cells(&world));
+    cells.extend(select::cells(&world));
     cells.extend(export::cells(&world));
     cells.extend(image::cells(&world));
     let only = again::only();
