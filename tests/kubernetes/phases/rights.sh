@@ -25,7 +25,7 @@ one_without() {
       - {op: replace, path: /spec/template/spec/containers/0/securityContext/capabilities/add, value: [${kept%,}]}
 YAML
     # Not over what is there: an agent that never gets ready would hold the next rollout up.
-    kubectl -n strata delete daemonset strata-agent --ignore-not-found >/dev/null
+    kubectl -n strata delete daemonset strata-agent --ignore-not-found --cascade=foreground >/dev/null
     kubectl apply -k "$work/tree/tests/kubernetes/agent" >/dev/null
     kubectl -n strata rollout status ds/strata-agent --timeout=45s >/dev/null 2>&1 && echo yes >"$folder/ready" ||
         echo no >"$folder/ready"
