@@ -20,8 +20,7 @@ use crate::bpf::policies::Policies;
 use crate::metadata::pods::Pods;
 use crate::metadata::select::{Counts, Selection};
 use crate::process::cgroup::CgroupError;
-use crate::process::cgroup::hierarchy::hierarchies;
-use crate::process::cgroup::pods::{Compared, compared};
+use crate::process::cgroup::pods::{self, Compared};
 use crate::session::Config;
 use work::Work;
 
@@ -69,7 +68,7 @@ pub fn prepare(
     if wanted.is_everything() && !has_pods {
         return Ok(None);
     }
-    let Some(compared) = compared(hierarchies(&cgroup_subsystem)) else {
+    let Some(compared) = pods::find(&cgroup_subsystem) else {
         if wanted.is_everything() {
             tracing::warn!(
                 "No cgroups can be seen, so what pods say of being profiled is not known: mount the \

@@ -13,7 +13,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::hierarchy::Hierarchy;
+use super::hierarchy::{Hierarchy, hierarchies, hierarchies_of};
+use super::root::outside;
 use super::walk;
 
 const CGROUPFS: &str = "kubepods";
@@ -50,6 +51,19 @@ pub struct Compared {
     pub hierarchy: Hierarchy,
     /// Whether the kubelet's cgroups are in it; else it is where they will probably be.
     pub has_pods: bool,
+}
+
+/// [`compared`] with what this process has mounted, or the machine's first one; where pods are in none
+/// of that, with what other processes outside of cgroup namespaces have. A pod sees its own cgroups
+/// only, and the first process may let nobody look.
+pub fn find(subsystem: &dyn Fn(&str) -> Option<u32>) -> Option<Compared> {
+    let own = compared(hierarchies(subsystem));
+    if own.as_ref().is_some_and(|own| own.has_pods) {
+        return own;
+    }
+    let others = outside().into_iter();
+    let mut others = others.filter_map(|pid| compared(hierarchies_of(&pid, subsystem)));
+    others.find(|other| other.has_pods).or(own)
 }
 
 /// Chooses among all: the first with processes of pods in it, then the first with pods' cgroups, then

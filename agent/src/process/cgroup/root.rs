@@ -118,7 +118,7 @@ fn find() -> Option<Roots> {
 }
 
 /// Processes outside of all cgroup namespaces, one of each mount namespace.
-fn outside() -> Vec<String> {
+pub(super) fn outside() -> Vec<String> {
     let link = |pid: &str, name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).ok();
     let mut mounts = vec![link("self", "mnt")];
     let mut found = Vec::new();

@@ -16,6 +16,7 @@ use super::*;
 use crate::metadata::pods::Pod;
 use crate::metadata::select::{PROFILE, RATE, Rule};
 use crate::process::cgroup::hierarchy::Hierarchy;
+use crate::process::cgroup::hierarchy::hierarchies;
 use crate::process::rights::check_rights;
 use crate::session::{Session, View};
 
