@@ -41,7 +41,8 @@ pub struct Identities {
 struct Known {
     /// None: it was not looked at yet, or is being looked at.
     identity: Option<Identity>,
-    /// By the kernel side, which saw it run.
+    /// By the kernel side, which saw it run: for one that is gone before it can be looked at. It has
+    /// the innermost cgroups only, so a look at all of them goes before.
     place: Place,
     bytes: usize,
     /// The last batch with a sample of it.
@@ -200,14 +201,14 @@ impl Identities {
                 (SERVICE_NAME, identity.service_name.as_ref()),
                 (
                     CONTAINER_ID,
-                    place
+                    identity
                         .container_id
                         .as_ref()
-                        .or(identity.container_id.as_ref()),
+                        .or(place.container_id.as_ref()),
                 ),
                 (
                     POD_UID,
-                    place.pod_uid.as_ref().or(identity.pod_uid.as_ref()),
+                    identity.pod_uid.as_ref().or(place.pod_uid.as_ref()),
                 ),
                 (EXECUTABLE_NAME, executable_name),
             ];

@@ -237,12 +237,12 @@ impl Pods {
 
 impl Inner {
     fn find(&self, container: Option<&str>, uid: Option<&str>) -> Option<Found> {
-        let by_container = container.and_then(|id| self.containers.get(id));
-        let by_uid = || {
-            let uid = uid?;
-            Some(self.aliases.get(uid).map_or(uid, String::as_str))
-        };
-        let uid = by_container.map(String::as_str).or_else(by_uid)?;
+        // A cgroup's name says which container, and may be forged below a pod's own cgroup; the pod's
+        // may not.
+        let by_uid = uid.map(|uid| self.aliases.get(uid).map_or(uid, String::as_str));
+        let by_uid = by_uid.filter(|uid| self.pods.contains_key(*uid));
+        let by_container = || Some(self.containers.get(container?)?.as_str());
+        let uid = by_uid.or_else(by_container)?;
         let pod = Arc::clone(&self.pods.get(uid)?.pod);
         let container = container.and_then(|id| pod.containers.iter().find(|own| own.id == id));
         Some(Found {

@@ -38,8 +38,11 @@ fn by_container_and_by_uid() {
     pods.set(pod("a", &[("c1", "app")]), false);
     let find = |container, uid| names(pods.find(container, uid));
     assert_eq!(find(Some("c1"), None), is("pod a", Some("app")));
-    // The container's own word goes before the path's.
+    // A pod that nobody knows, as in a cluster inside a pod.
     assert_eq!(find(Some("c1"), Some("b")), is("pod a", Some("app")));
+    // One that is known has no other's container.
+    pods.set(pod("z", &[]), false);
+    assert_eq!(find(Some("c1"), Some("z")), is("pod z", None));
     // Its status is not there yet.
     assert_eq!(find(Some("c2"), Some("a")), is("pod a", None));
     assert_eq!(find(None, Some("a")), is("pod a", None));

@@ -68,13 +68,12 @@ pub fn pod_uid(process: &ProcessHandle) -> Option<String> {
     lines(&text).find_map(|(controllers, path)| pod_in_path(&roots.whole(controllers, path)?))
 }
 
-/// The innermost pod of a path. With the cgroupfs driver its cgroup is `pod<uid>`, with systemd's
+/// The outermost pod of a path: who is in one may make cgroups below its own, with any names. With the cgroupfs driver its cgroup is `pod<uid>`, with systemd's
 /// `kubepods[-<class>]-pod<uid>.slice` with underscores; both below one whose name has `kubepods`.
 /// A static pod has 32 digits instead of a uid.
 fn pod_in_path(path: &[u8]) -> Option<String> {
     let names = path.split(|&byte| byte == b'/').map(std::str::from_utf8);
     let mut is_below = false;
-    let mut found = None;
     for name in names.filter_map(Result::ok) {
         is_below |= name.contains("kubepods");
         let uid = match name.strip_suffix(".slice") {
@@ -82,10 +81,10 @@ fn pod_in_path(path: &[u8]) -> Option<String> {
             None => name.strip_prefix("pod"),
         };
         if let Some(uid) = uid.filter(|uid| is_below && is_uid(uid)) {
-            found = Some(uid.replace('_', "-"));
+            return Some(uid.replace('_', "-"));
         }
     }
-    found
+    None
 }
 
 fn is_uid(text: &str) -> bool {

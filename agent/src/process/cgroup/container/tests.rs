@@ -291,6 +291,13 @@ fn pods_by_both_drivers() {
     ] {
         assert_eq!(pod(&path), is(uid), "{path}");
     }
+    // What a process in a pod makes below it names no other.
+    let other = "00000000-9d1e-4b6a-8c55-0a1b2c3d4e5f";
+    let forged = format!(
+        "/kubepods/pod{uid}/{}/kubepods/pod{other}/x",
+        "a".repeat(64)
+    );
+    assert_eq!(pod(&forged), is(uid));
     // A static pod.
     let hash = "0123456789abcdef0123456789abcdef";
     assert_eq!(pod(&format!("/kubepods/burstable/pod{hash}/x")), is(hash));
