@@ -9,13 +9,13 @@ use crate::metadata::relabel::{
 pub static FORM: Form = Form {
     name: "relabel",
     fields: &[
-        field(SOURCE, FieldKind::Texts),
-        field(SEPARATOR, FieldKind::Text),
-        field(TARGET, FieldKind::Text),
-        field(REGEX, FieldKind::Text),
-        field(REPLACEMENT, FieldKind::Text),
-        field(ACTION, FieldKind::Text),
-        field(
+        Field::new(SOURCE, FieldKind::Texts),
+        Field::new(SEPARATOR, FieldKind::Text),
+        Field::new(TARGET, FieldKind::Text),
+        Field::new(REGEX, FieldKind::Text),
+        Field::new(REPLACEMENT, FieldKind::Text),
+        Field::new(ACTION, FieldKind::Text),
+        Field::new(
             MODULUS,
             FieldKind::Number {
                 min: 0,
@@ -26,17 +26,12 @@ pub static FORM: Form = Form {
     check: |rule| understood(rule).map(drop),
 };
 
-const fn field(name: &'static str, kind: FieldKind) -> Field {
-    Field { name, kind }
-}
-
 /// What they mean, once [`FORM`] has found them right.
 pub fn rules(value: &Value) -> Rules {
-    let rules = match value {
-        Value::Rules(rules) => &rules.0[..],
-        _ => &[],
-    };
-    let understood = rules.iter().filter_map(|rule| understood(rule).ok());
+    let understood = value
+        .each_rule()
+        .iter()
+        .filter_map(|rule| understood(rule).ok());
     Rules::new(understood.collect())
 }
 

@@ -7,10 +7,10 @@ use crate::metadata::select::{self, LABELS, NAMESPACES, PROFILE_KEY, RATE_KEY};
 pub static FORM: Form = Form {
     name: "select",
     fields: &[
-        field(NAMESPACES, FieldKind::Texts),
-        field(LABELS, FieldKind::Text),
-        field(PROFILE_KEY, FieldKind::Switch),
-        field(
+        Field::new(NAMESPACES, FieldKind::Texts),
+        Field::new(LABELS, FieldKind::Text),
+        Field::new(PROFILE_KEY, FieldKind::Switch),
+        Field::new(
             RATE_KEY,
             FieldKind::Number {
                 min: 1,
@@ -21,17 +21,12 @@ pub static FORM: Form = Form {
     check: |rule| understood(rule).map(drop),
 };
 
-const fn field(name: &'static str, kind: FieldKind) -> Field {
-    Field { name, kind }
-}
-
 /// What they mean, once [`FORM`] has found them right.
 pub fn rules(value: &Value) -> Vec<select::Rule> {
-    let rules = match value {
-        Value::Rules(rules) => &rules.0[..],
-        _ => &[],
-    };
-    let understood = rules.iter().filter_map(|rule| understood(rule).ok());
+    let understood = value
+        .each_rule()
+        .iter()
+        .filter_map(|rule| understood(rule).ok());
     understood.collect()
 }
 

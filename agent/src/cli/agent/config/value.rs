@@ -133,6 +133,14 @@ impl Value {
         }
     }
 
+    /// Of a setting that is made of rules; none for others.
+    pub fn each_rule(&self) -> &[rules::Rule] {
+        match self {
+            Self::Rules(rules) => &rules.0,
+            _ => &[],
+        }
+    }
+
     /// Whether there is something in it that is not for everybody.
     pub fn has_secret(&self, secret: bool) -> bool {
         match self {

@@ -26,6 +26,12 @@ pub struct Field {
     pub kind: FieldKind,
 }
 
+impl Field {
+    pub const fn new(name: &'static str, kind: FieldKind) -> Self {
+        Self { name, kind }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum FieldKind {
     Text,
