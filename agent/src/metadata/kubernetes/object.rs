@@ -1,5 +1,7 @@
 //! Pods as the API server writes them, reduced to what is used: the rest is never kept.
 
+use std::collections::BTreeMap;
+
 use kube::api::{ApiResource, Object};
 use kube::core::ObjectMeta;
 use serde::Deserialize;
@@ -62,6 +64,32 @@ struct Terminated {
     container_id: Option<String>,
 }
 
+/// Most bytes that are kept of a pod's labels, and of its annotations, which may be 256 KiB.
+const TEXTS: usize = 8 << 10;
+/// Annotations that something hangs on: they come first.
+const FIRST: [&str; 3] = [
+    "strata.dev/",
+    "resource.opentelemetry.io/",
+    "kubernetes.io/config.",
+];
+
+/// As many as there is room for. One that is left out is as if it were not there: a text that is cut
+/// off would be another one.
+fn bounded(texts: Option<BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut left = TEXTS;
+    let mut texts: Vec<(String, String)> = texts.into_iter().flatten().collect();
+    texts.sort_by_key(|(key, _)| !FIRST.iter().any(|first| key.starts_with(first)));
+    texts.retain(|(key, value)| {
+        let bytes = key.len() + value.len();
+        let fits = bytes <= left;
+        if fits {
+            left -= bytes;
+        }
+        fits
+    });
+    texts.into_iter().collect()
+}
+
 /// None: it has no uid.
 pub fn pod(object: PodObject) -> Option<Pod> {
     let PodObject {
@@ -82,8 +110,8 @@ pub fn pod(object: PodObject) -> Option<Pod> {
         namespace: metadata.namespace.unwrap_or_default(),
         name: metadata.name.unwrap_or_default(),
         node: spec.node_name.unwrap_or_default(),
-        labels: metadata.labels.unwrap_or_default(),
-        annotations: metadata.annotations.unwrap_or_default(),
+        labels: bounded(metadata.labels),
+        annotations: bounded(metadata.annotations),
         owners,
         containers: kinds
             .into_iter()
@@ -174,5 +202,23 @@ mod tests {
         let object: PodObject = serde_json::from_str(text).expect("a pod");
         let pod = pod(object).expect("with a uid");
         assert!(pod.containers.is_empty() && pod.owners.is_empty() && pod.node.is_empty());
+    }
+
+    #[test]
+    fn what_a_pod_says_is_bounded_and_nothing_is_cut() {
+        let mut texts: BTreeMap<String, String> = (0..2000)
+            .map(|number| (format!("a/{number}"), "x".repeat(100)))
+            .collect();
+        texts.insert("a/huge".to_owned(), "x".repeat(TEXTS));
+        texts.insert("strata.dev/profile".to_owned(), "false".to_owned());
+        let kept = bounded(Some(texts.clone()));
+        let bytes: usize = kept
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        assert!(bytes <= TEXTS && bytes > TEXTS - 200, "{bytes}");
+        assert_eq!(kept["strata.dev/profile"], "false");
+        assert!(kept.iter().all(|(key, value)| texts[key] == *value));
+        assert!(bounded(None).is_empty());
     }
 }

@@ -17,6 +17,8 @@ pub use pod::{Container, Owner, Pod};
 /// Most pods that are known, those that are gone included: a node has 110 by default and some 500
 /// at most.
 const MOST: usize = 4096;
+/// Most bytes of what is known of them: a pod has some 2 KiB, and 20 if it wants to.
+const BYTES: usize = 16 << 20;
 /// How long one that is gone is remembered.
 const MEMORY: Duration = Duration::from_secs(600);
 /// Most changes that wait for who listens.
@@ -72,6 +74,8 @@ struct Inner {
     /// Whether they are being asked for, and nothing went wrong so far.
     expected: bool,
     strangers: HashSet<String>,
+    /// Of all pods.
+    bytes: usize,
     counts: Counts,
 }
 
@@ -94,7 +98,7 @@ impl Pods {
         inner.forget();
         if let Some(before) = inner.pods.get(&pod.uid) {
             pod.follow(&before.pod);
-        } else if inner.pods.len() >= MOST {
+        } else if inner.is_full() {
             inner.counts.refused += 1;
             return;
         }
@@ -113,7 +117,9 @@ impl Pods {
             is_waiting,
             gone: None,
         };
+        inner.bytes += pod.bytes();
         let before = inner.pods.insert(uid, entry);
+        inner.bytes -= before.as_ref().map_or(0, |before| before.pod.bytes());
         if before.is_none_or(|before| before.pod != pod || before.gone.is_some()) {
             inner.tell(&Change::Known(pod));
         }
@@ -278,6 +284,10 @@ impl Inner {
             });
     }
 
+    fn is_full(&self) -> bool {
+        self.pods.len() >= MOST || self.bytes >= BYTES
+    }
+
     /// Forgets who is gone for long, and who is gone for longest if there are too many.
     fn forget(&mut self) {
         let now = Instant::now();
@@ -287,7 +297,7 @@ impl Inner {
         };
         let before = self.pods.len();
         self.pods.retain(|_, entry| !is_old(entry, MEMORY));
-        if self.pods.len() >= MOST {
+        if self.is_full() {
             let mut gone: Vec<Instant> = self.pods.values().filter_map(|it| it.gone).collect();
             gone.sort_unstable();
             let middle = gone.get(gone.len() / 2).copied();
@@ -295,6 +305,7 @@ impl Inner {
                 .retain(|_, entry| entry.gone.is_none() || entry.gone > middle);
         }
         if self.pods.len() < before {
+            self.bytes = self.pods.values().map(|entry| entry.pod.bytes()).sum();
             let pods = &self.pods;
             self.containers.retain(|_, uid| pods.contains_key(uid));
             self.aliases.retain(|_, uid| pods.contains_key(uid));

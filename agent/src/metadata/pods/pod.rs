@@ -47,6 +47,25 @@ impl Pod {
         self.annotations.get(MIRROR).map(String::as_str)
     }
 
+    /// Bytes that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = self.labels.iter().chain(&self.annotations);
+        let texts: usize = texts.map(|(key, value)| key.len() + value.len() + 64).sum();
+        let owners = self.owners.iter();
+        let owners: usize = owners
+            .map(|it| size_of::<Owner>() + it.kind.len() + it.name.len() + it.uid.len())
+            .sum();
+        // Ids stand in the index too.
+        let containers = self.containers.iter();
+        let containers: usize = containers
+            .map(|it| {
+                size_of::<Container>() + 2 * it.id.len() + it.name.len() + it.image.len() + 64
+            })
+            .sum();
+        let own = self.uid.len() + self.namespace.len() + self.name.len() + self.node.len();
+        size_of::<Self>() + texts + owners + containers + own
+    }
+
     /// Takes over what an earlier state knew and this one no longer tells.
     pub(super) fn follow(&mut self, before: &Self) {
         for container in &before.containers {

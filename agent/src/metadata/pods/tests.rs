@@ -105,6 +105,30 @@ fn there_is_a_bound_and_those_that_are_gone_leave_first() {
 }
 
 #[test]
+fn the_bytes_have_a_bound_too() {
+    let pods = Pods::default();
+    let large = |number: usize| {
+        let mut pod = pod(&format!("u{number}"), &[]);
+        pod.labels.insert("a".to_owned(), "x".repeat(1 << 20));
+        pod
+    };
+    for number in 0..20 {
+        pods.set(large(number), false);
+        pods.set(large(number), false);
+    }
+    // The one that fills it has still found room.
+    assert_eq!((pods.counts().known, pods.counts().refused), (16, 8));
+    for number in 0..16 {
+        pods.remove(&format!("u{number}"));
+    }
+    pods.set(large(20), false);
+    let inner = pods.lock();
+    let bytes: usize = inner.pods.values().map(|entry| entry.pod.bytes()).sum();
+    assert_eq!(inner.bytes, bytes);
+    assert!(inner.pods.contains_key("u20") && inner.pods.len() < 16);
+}
+
+#[test]
 fn who_listens_hears_of_what_changes() {
     let pods = Pods::default();
     let first = pod("a", &[]);
