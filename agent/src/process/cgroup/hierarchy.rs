@@ -73,9 +73,17 @@ pub fn hierarchies(subsystem: &dyn Fn(&str) -> Option<u32>) -> Vec<Hierarchy> {
 
 /// The same as another process has them mounted.
 pub fn hierarchies_of(pid: &str, subsystem: &dyn Fn(&str) -> Option<u32>) -> Vec<Hierarchy> {
-    let root = format!("/proc/{pid}/root");
+    hierarchies_below(Path::new(&format!("/proc/{pid}/root")), pid, subsystem)
+}
+
+/// The same where its root is seen at another place.
+pub fn hierarchies_below(
+    root: &Path,
+    pid: &str,
+    subsystem: &dyn Fn(&str) -> Option<u32>,
+) -> Vec<Hierarchy> {
     let mountinfo = format!("/proc/{pid}/mountinfo");
-    let mut found = in_mounts_of(&mountinfo, Path::new(&root), subsystem);
+    let mut found = in_mounts_of(&mountinfo, root, subsystem);
     found.retain(|hierarchy| hierarchy.mount.is_dir());
     found
 }

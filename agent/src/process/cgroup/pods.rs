@@ -9,11 +9,12 @@
 //! (`pkg/kubelet/cm/pod_container_manager_linux.go` in Kubernetes.) With `--cgroup-root` all that is
 //! below another cgroup; systemd's names then begin with that one's: `kubelet-kubepods.slice`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd as _, IntoRawFd as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::hierarchy::{Hierarchy, hierarchies, hierarchies_of};
+use super::hierarchy::{Hierarchy, hierarchies, hierarchies_below};
 use super::root::outside;
 use super::walk;
 
@@ -61,9 +62,20 @@ pub fn find(subsystem: &dyn Fn(&str) -> Option<u32>) -> Option<Compared> {
     if own.as_ref().is_some_and(|own| own.has_pods) {
         return own;
     }
-    let others = outside().into_iter();
-    let mut others = others.filter_map(|pid| compared(hierarchies_of(&pid, subsystem)));
-    others.find(|other| other.has_pods).or(own)
+    for pid in outside() {
+        let Ok(root) = File::open(format!("/proc/{pid}/root")) else {
+            continue;
+        };
+        // By the open folder, which stays when the process ends.
+        let path = format!("/proc/self/fd/{}", root.as_raw_fd());
+        let other = compared(hierarchies_below(Path::new(&path), &pid, subsystem));
+        if other.as_ref().is_some_and(|other| other.has_pods) {
+            // Open for as long as the agent runs.
+            let _ = root.into_raw_fd();
+            return other;
+        }
+    }
+    own
 }
 
 /// Chooses among all: the first with processes of pods in it, then the first with pods' cgroups, then
