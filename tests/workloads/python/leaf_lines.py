@@ -8,9 +8,14 @@ Lines whose cost lies in their very first or very last instruction find a profil
 whose iterator works in C (the jump target), an assignment to a slice that draws on such an iterator (nothing follows on
 the line), the first statement after a yield.
 
+Which of the four functions comes next is left to chance: a program whose turns all take the same time can fall in step with
+the sampling clock, which then meets some lines again and again and others never.
+
 Truth: {"lines": {"function:line": share}}.
 """
 
+import itertools
+import random
 import sys
 from time import thread_time
 
@@ -76,11 +81,20 @@ def generators():
     return total
 
 
-def unit():
+def straight_once():
     straight(1)
-    loops()
+
+
+def stores_once():
     stores([])
-    generators()
+
+
+# Many enough to outlast a recording.
+TURNS = random.choices((straight_once, loops, stores_once, generators), k=20_000)
+
+
+# The functions around the lines that are measured: their own lines have no place in the truth.
+HARNESS = ("main", "straight_once", "stores_once", "<module>")
 
 
 class Clock:
@@ -103,26 +117,30 @@ class Clock:
         return self
 
     def truth(self):
-        spent = {key: seconds for key, seconds in self.spent.items() if key[0] not in ("main", "unit", "<module>")}
+        spent = {key: seconds for key, seconds in self.spent.items() if key[0] not in HARNESS}
         total = sum(spent.values())
         return {"lines": {"%s:%d" % key: seconds / total for key, seconds in spent.items()}}
 
 
 def main():
     options = workload.arguments(truth="print the share of each line")
-    for _ in range(20):
-        unit()
+    for turn in TURNS[:100]:
+        turn()
     if options.truth:
         clock = Clock()
         begin = thread_time()
         sys.settrace(clock)
-        while not workload.STOP.set and thread_time() - begin < 3.0:
-            unit()
+        for turn in itertools.cycle(TURNS):
+            turn()
+            if workload.STOP.set or thread_time() - begin > 3.0:
+                break
         sys.settrace(None)
         return clock.truth()
     workload.ready()
-    while not workload.STOP.set:
-        unit()
+    for turn in itertools.cycle(TURNS):
+        turn()
+        if workload.STOP.set:
+            break
     return {}
 
 
