@@ -245,22 +245,39 @@ impl Exporters {
             .collect()
     }
 
-    /// Ships what waits, for as long as this at most, and ends. Whether all was shipped.
+    /// Ships what waits, for as long as this at most, and ends. Whether all was shipped. The last
+    /// third is for answers alone: a message whose answer nobody waits for is sent again later.
     pub fn finish(self, deadline: Duration) -> bool {
         let running = std::mem::take(&mut lock(&self.workers).running);
         let (tell, told) = mpsc::channel();
         self.runtime.spawn(async move {
-            for worker in &running {
-                worker.orders.send_replace(Order::Finish);
-            }
+            let (orders, tasks): (Vec<_>, Vec<_>) = running
+                .into_iter()
+                .map(|worker| (worker.orders, worker.task))
+                .unzip();
+            let order = |order| {
+                for worker in &orders {
+                    worker.send_replace(order);
+                }
+            };
             let all = async {
                 let mut all = true;
-                for worker in running {
-                    all &= worker.task.await.unwrap_or(false);
+                for task in tasks {
+                    all &= task.await.unwrap_or(false);
                 }
                 all
             };
-            let _ = tell.send(tokio::time::timeout(deadline, all).await.unwrap_or(false));
+            let last = async {
+                tokio::time::sleep(deadline * 2 / 3).await;
+                order(Order::Retire);
+                tokio::time::sleep(deadline / 3).await;
+            };
+            order(Order::Finish);
+            let all = tokio::select! {
+                all = all => all,
+                () = last => false,
+            };
+            let _ = tell.send(all);
         });
         told.recv().unwrap_or(false)
     }

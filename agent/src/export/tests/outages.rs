@@ -249,6 +249,29 @@ fn what_waits_is_shipped_before_the_end() {
 }
 
 #[test]
+fn the_end_waits_for_the_answer_of_what_was_sent() {
+    // Every answer takes most of the time that is left for the end.
+    let deadline = Duration::from_secs(3);
+    let server = Server::start(move |_, _| {
+        std::thread::sleep(deadline / 2);
+        ok()
+    });
+    let fixture = Fixture::new(to(Protocol::Http, &server.endpoint()));
+    fixture.append(1..=9);
+    let Fixture {
+        store,
+        exporters,
+        _folder,
+    } = fixture;
+    assert!(!exporters.finish(deadline));
+    let sent = server.seen().len() as u64;
+    assert!((1..9).contains(&sent), "{sent}");
+    // What was sent was answered, and the next agent knows it.
+    let next = store.next(NAME).unwrap().expect("some are left");
+    assert_eq!(next.sequence, sent + 1);
+}
+
+#[test]
 fn a_message_whose_answer_was_lost_is_sent_again_as_it_was() {
     let server = Server::start(|number, _| if number == 2 { Act::Silence } else { ok() });
     let folder = TempDir::new().unwrap();
