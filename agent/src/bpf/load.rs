@@ -19,6 +19,7 @@ use agent_common::python::{ProcessPython, PythonOffsets};
 
 use super::kernel::{KernelError, kernel_offsets};
 use super::plain::Plain;
+use crate::process::rights::{PARANOID, PARANOID_MOST, paranoid_of_perfmon};
 
 /// The kernel side, built by `cargo xtask ebpf` and committed.
 static OBJECT: &[u8] = include_bytes_aligned!("strata.bpf.o");
@@ -62,6 +63,23 @@ pub enum LoadError {
     Attach {
         cpu: u32,
         event: Event,
+        #[source]
+        source: ProgramError,
+    },
+    #[error(
+        "sampling can't begin on CPU {cpu}: {PARANOID} is {level}. At levels above \
+         {PARANOID_MOST}, which Debian and Ubuntu added to their kernels, these take CAP_SYS_ADMIN \
+         for it, and CAP_PERFMON is not enough. Lower it: sudo sysctl {PARANOID}={PARANOID_MOST} \
+         (and in /etc/sysctl.d, so that it stays)"
+    )]
+    Paranoid { cpu: u32, level: i64 },
+    #[error(
+        "sampling can't begin on CPU {cpu}: {source}. It takes CAP_PERFMON; with it, a container's \
+         seccomp profile or a security module (SELinux, AppArmor, lockdown) refuses \
+         perf_event_open: `strata doctor` tells which there are"
+    )]
+    Refused {
+        cpu: u32,
         #[source]
         source: ProgramError,
     },
@@ -210,7 +228,7 @@ impl Loaded {
         program
             .attach(config, scope, SamplePolicy::Frequency(rate), false)
             .map(Link)
-            .map_err(|source| LoadError::Attach { cpu, event, source })
+            .map_err(|source| attach_error(cpu, event, source, paranoid_of_perfmon()))
     }
 
     /// Ends sampling on a CPU.
@@ -246,6 +264,19 @@ impl Loaded {
                 })
             })
             .collect()
+    }
+}
+
+/// `paranoid` is the level of the kernel's setting, if it is one that may be the cause.
+fn attach_error(cpu: u32, event: Event, source: ProgramError, paranoid: Option<i64>) -> LoadError {
+    let errno = match &source {
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    };
+    match (errno, paranoid) {
+        (Some(libc::EACCES), Some(level)) => LoadError::Paranoid { cpu, level },
+        (Some(libc::EACCES | libc::EPERM), _) => LoadError::Refused { cpu, source },
+        _ => LoadError::Attach { cpu, event, source },
     }
 }
 
@@ -438,5 +469,36 @@ impl Loaded {
     /// Takes a cgroup, by its kernfs id, into the filter.
     pub fn add_cgroup(&mut self, id: u64) -> Result<(), LoadError> {
         self.cgroups.insert(id, 1, 0).map_err(access("CGROUPS"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use aya::sys::SyscallError;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_takes_the_right_for_nothing_is_told_from_others() {
+        let refused = |errno| {
+            let source = SyscallError {
+                call: "perf_event_open",
+                io_error: io::Error::from_raw_os_error(errno),
+            };
+            move |paranoid| attach_error(1, Event::CpuClock, source.into(), paranoid).to_string()
+        };
+        let text = refused(libc::EACCES)(Some(3));
+        assert!(text.contains("kernel.perf_event_paranoid is 3."), "{text}");
+        assert!(
+            text.contains("sysctl kernel.perf_event_paranoid=2 "),
+            "{text}"
+        );
+        for text in [refused(libc::EACCES)(None), refused(libc::EPERM)(Some(3))] {
+            assert!(text.contains("seccomp"), "{text}");
+        }
+        let text = refused(libc::ENOENT)(Some(3));
+        assert!(text.contains("hardware counter"), "{text}");
     }
 }

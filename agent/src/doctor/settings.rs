@@ -4,6 +4,7 @@ use std::fs;
 
 use super::report::{Check, Finding, Group, State};
 use super::rights::{self, Rights};
+use crate::process::rights::{PARANOID, PARANOID_MOST};
 use crate::symbols::{KernelSymbols, SymbolError};
 
 /// The rate of `strata record` unless told otherwise, and one that is often asked for.
@@ -14,7 +15,7 @@ const HIGH_RATE: i64 = 999;
 pub fn checks(rights: &Rights) -> Vec<Check> {
     let setting = |name| number(&format!("/proc/sys/kernel/{name}"));
     vec![
-        paranoid(setting("perf_event_paranoid"), rights.may_sample()),
+        paranoid(setting("perf_event_paranoid"), rights),
         highest_rate(setting("perf_event_max_sample_rate")),
         unprivileged(setting("unprivileged_bpf_disabled")),
         kernel_names(setting("kptr_restrict")),
@@ -32,7 +33,8 @@ fn check(name: &'static str, value: Option<i64>, finding: Finding) -> Check {
     Check::new(Group::Settings, name, value, finding)
 }
 
-fn paranoid(value: Option<i64>, may_sample: bool) -> Check {
+fn paranoid(value: Option<i64>, rights: &Rights) -> Check {
+    let (may_sample, is_admin) = (rights.may_sample(), rights.status.is_admin());
     let name = "perf_event_paranoid";
     let label = "perf_event_paranoid";
     let finding = match value {
@@ -42,8 +44,23 @@ fn paranoid(value: Option<i64>, may_sample: bool) -> Check {
             "absent: this kernel has no perf events.",
         )
         .remedy("Use a kernel built with CONFIG_PERF_EVENTS=y, and mount /proc."),
+        Some(value) if may_sample && !is_admin && value > PARANOID_MOST => Finding::new(
+            State::Warn,
+            label,
+            format!(
+                "{value}: Debian's and Ubuntu's kernels take CAP_SYS_ADMIN above {PARANOID_MOST}."
+            ),
+        )
+        .remedy(format!(
+            "If the CPU clock is refused below: sudo sysctl {PARANOID}={PARANOID_MOST}"
+        )),
         Some(value) if may_sample => {
-            Finding::ok(label, format!("{value}: no matter with CAP_PERFMON"))
+            let right = if is_admin {
+                "CAP_SYS_ADMIN"
+            } else {
+                "CAP_PERFMON"
+            };
+            Finding::ok(label, format!("{value}: no matter with {right}"))
         }
         Some(value) => Finding::new(
             State::Warn,
@@ -146,6 +163,7 @@ fn tracing_scope(value: Option<i64>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::rights::Status;
 
     fn state(check: &Check) -> State {
         assert_eq!(
@@ -158,9 +176,19 @@ mod tests {
 
     #[test]
     fn paranoia() {
-        assert_eq!(state(&paranoid(Some(2), true)), State::Ok);
-        assert_eq!(state(&paranoid(Some(-1), false)), State::Warn);
-        assert_eq!(state(&paranoid(None, true)), State::Fail);
+        let rights = |capabilities| Rights {
+            status: Status {
+                capabilities,
+                ..Status::default()
+            },
+            suspects: rights::Suspects::default(),
+        };
+        let [none, perfmon, admin] = [0, 1 << 38, 1 << 21].map(rights);
+        assert_eq!(state(&paranoid(Some(2), &perfmon)), State::Ok);
+        assert_eq!(state(&paranoid(Some(3), &perfmon)), State::Warn);
+        assert_eq!(state(&paranoid(Some(4), &admin)), State::Ok);
+        assert_eq!(state(&paranoid(Some(-1), &none)), State::Warn);
+        assert_eq!(state(&paranoid(None, &perfmon)), State::Fail);
     }
 
     #[test]

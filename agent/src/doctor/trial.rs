@@ -11,6 +11,7 @@ use super::report::{Check, Finding, Group, Program, State};
 use super::rights::Rights;
 use crate::bpf::trial::Trial;
 use crate::bpf::{Event, LoadError};
+use crate::process::rights::{PARANOID, PARANOID_MOST};
 
 /// A rate that any machine allows, and how long its first sample may take.
 const RATE: u64 = 99;
@@ -195,9 +196,12 @@ fn sentence(error: &LoadError) -> String {
             let cause = deepest(source);
             format!("the kernel refused the program {program}: {cause}.")
         }
-        LoadError::Attach { cpu, source, .. } => {
+        LoadError::Attach { cpu, source, .. } | LoadError::Refused { cpu, source } => {
             let cause = source.source().map_or_else(|| source.to_string(), deepest);
             format!("CPU {cpu} can't be sampled: {cause}.")
+        }
+        LoadError::Paranoid { cpu, level } => {
+            format!("CPU {cpu} can't be sampled: {PARANOID} is {level}.")
         }
         other => other.to_string(),
     }
@@ -216,6 +220,10 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
 fn remedy(error: &LoadError, rights: &Rights) -> String {
     match error {
         LoadError::Missing(_) => "Build strata anew from one state of its sources.".to_owned(),
+        LoadError::Paranoid { .. } => format!(
+            "Debian's and Ubuntu's kernels take CAP_SYS_ADMIN for it at such a level: sudo sysctl \
+             {PARANOID}={PARANOID_MOST} (and in /etc/sysctl.d, so that it stays)"
+        ),
         _ => rights.suspects.remedy(),
     }
 }

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use caps::{CapSet, Capability};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
+use super::rights::paranoid_of_perfmon;
+
 /// What sampling takes for as long as it goes on: new tables (BPF), CPUs that come online (PERFMON),
 /// other users' processes and files (SYS_PTRACE, DAC_READ_SEARCH, CHECKPOINT_RESTORE) and the
 /// kernel's addresses (SYSLOG).
@@ -35,7 +37,7 @@ pub fn confine() -> Result<(), ConfineError> {
         ConfineError(error.to_string(), kept)
     };
     let has = caps::read(None, CapSet::Permitted).map_err(|error| failed(&error))?;
-    let kept = kept(&has);
+    let kept = kept(&has, paranoid_of_perfmon().is_some());
     // The bounding set first: it takes a right to give that up. Without it, nothing is executed
     // anyway, and no_new_privs sees to it.
     for capability in caps::all() {
@@ -58,8 +60,9 @@ pub fn confine() -> Result<(), ConfineError> {
     Ok(())
 }
 
-/// What is kept of the rights that there are. Where CAP_SYS_ADMIN stands for others, it stays.
-fn kept(has: &HashSet<Capability>) -> HashSet<Capability> {
+/// What is kept of the rights that there are. Where CAP_SYS_ADMIN stands for others, or where the
+/// kernel may take nothing else for CPUs that come online (`paranoid`), it stays.
+fn kept(has: &HashSet<Capability>, paranoid: bool) -> HashSet<Capability> {
     let mut kept: HashSet<_> = KEPT.into_iter().filter(|it| has.contains(it)).collect();
     let admin = Capability::CAP_SYS_ADMIN;
     let replaced = [
@@ -67,7 +70,8 @@ fn kept(has: &HashSet<Capability>) -> HashSet<Capability> {
         Capability::CAP_PERFMON,
         Capability::CAP_CHECKPOINT_RESTORE,
     ];
-    if has.contains(&admin) && !replaced.iter().all(|it| has.contains(it)) {
+    let needed = paranoid || !replaced.iter().all(|it| has.contains(it));
+    if has.contains(&admin) && needed {
         kept.insert(admin);
     }
     kept
@@ -83,10 +87,14 @@ mod tests {
     #[test]
     fn only_what_sampling_takes_is_kept() {
         let all = caps::all();
-        assert_eq!(kept(&all), KEPT.into_iter().collect());
+        let six: HashSet<_> = KEPT.into_iter().collect();
+        assert_eq!(kept(&all, false), six);
         let admin = HashSet::from([Capability::CAP_SYS_ADMIN, Capability::CAP_NET_ADMIN]);
-        assert_eq!(kept(&admin), [Capability::CAP_SYS_ADMIN].into());
-        assert_eq!(kept(&HashSet::new()), HashSet::new());
+        assert_eq!(kept(&admin, false), [Capability::CAP_SYS_ADMIN].into());
+        assert_eq!(kept(&HashSet::new(), false), HashSet::new());
+        let seven = kept(&all, true);
+        assert_eq!(&seven - &six, [Capability::CAP_SYS_ADMIN].into());
+        assert_eq!(kept(&six, true), six);
     }
 
     /// On a thread of its own, whose rights are its own.
@@ -97,7 +105,10 @@ mod tests {
             fs::read_to_string("/proc/thread-self/status").unwrap()
         });
         let status = status.join().unwrap();
-        let most: BTreeSet<u8> = [2, 19, 34, 38, 39, 40].into();
+        let mut most: BTreeSet<u8> = [2, 19, 34, 38, 39, 40].into();
+        if paranoid_of_perfmon().is_some() {
+            most.insert(21);
+        }
         for line in status.lines() {
             let Some((name @ ("CapInh" | "CapPrm" | "CapEff" | "CapBnd" | "CapAmb"), value)) =
                 line.split_once(":\t")

@@ -35,6 +35,12 @@ pub const CHECKPOINT_RESTORE: Capability = Capability::or_admin("CAP_CHECKPOINT_
 pub const SYSLOG: Capability = Capability::new("CAP_SYSLOG", 34);
 pub const SYS_RESOURCE: Capability = Capability::new("CAP_SYS_RESOURCE", 24);
 const SYS_ADMIN: u32 = 21;
+/// The setting of who may open perf events.
+pub const PARANOID: &str = "kernel.perf_event_paranoid";
+/// Its highest level in Linux itself. Debian's and Ubuntu's kernels know more, at which CAP_PERFMON
+/// does not do (`security,perf: Allow further restriction of perf_event_open`, and
+/// <https://bugs.launchpad.net/ubuntu/+source/linux/+bug/2131046>).
+pub const PARANOID_MOST: i64 = 2;
 
 /// Without these nothing is sampled.
 pub const NEEDED: [Capability; 2] = [BPF, PERFMON];
@@ -78,6 +84,13 @@ pub fn check_rights() -> Result<(), RightsError> {
     status.check(&own_path(), &mut std::env::args().skip(1))
 }
 
+/// The level of the setting if it is one at which some kernels take CAP_SYS_ADMIN alone for enough.
+pub fn paranoid_of_perfmon() -> Option<i64> {
+    let text = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?;
+    let level = text.trim().parse().ok()?;
+    (level > PARANOID_MOST).then_some(level)
+}
+
 /// All capabilities that Strata makes use of, as `docker run` takes them.
 pub fn container_flags() -> String {
     ALL.map(|it| format!("--cap-add {}", short(&it))).join(" ")
@@ -119,9 +132,14 @@ impl Status {
         self.capabilities >> bit & 1 == 1
     }
 
+    /// Has the right that stands for many.
+    pub fn is_admin(&self) -> bool {
+        self.has(SYS_ADMIN)
+    }
+
     /// Whether a capability's purpose is allowed, by itself or by CAP_SYS_ADMIN.
     pub fn may(&self, capability: &Capability) -> bool {
-        self.has(capability.bit) || capability.admin && self.has(SYS_ADMIN)
+        self.has(capability.bit) || capability.admin && self.is_admin()
     }
 
     fn check(

@@ -31,12 +31,22 @@ pub fn strata(repository: &Repository) -> Result<PathBuf> {
 /// With the distribution's own hardening defaults, as real targets have it. Without frame pointers, and without the
 /// knowledge of its callees' registers that a real library's caller lacks: so rbp is saved and used for something else.
 pub fn chain(repository: &Repository, work: &Path) -> Result<PathBuf> {
-    let program = work.join("chain");
+    guest_program(repository, work, "chain")
+}
+
+/// What takes a right away from a command.
+pub fn without_admin(repository: &Repository, work: &Path) -> Result<PathBuf> {
+    guest_program(repository, work, "without_admin")
+}
+
+fn guest_program(repository: &Repository, work: &Path, name: &str) -> Result<PathBuf> {
+    let program = work.join(name);
     let mut command = Command::new("gcc");
     command
         .args(["-O2", "-fomit-frame-pointer", "-fno-ipa-ra", "-Wall", "-o"])
         .arg(&program);
-    command.arg(repository.root().join("xtask/src/vm/guest/chain.c"));
+    let source = format!("xtask/src/vm/guest/{name}.c");
+    command.arg(repository.root().join(source));
     process::run(&mut command)
         .context("the guest's C program does not build; tests/setup.sh installs gcc")?;
     Ok(program)

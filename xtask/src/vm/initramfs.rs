@@ -18,6 +18,7 @@ pub struct Contents {
     pub strata: Option<PathBuf>,
     /// The C program with a known chain.
     pub chain: PathBuf,
+    pub without_admin: PathBuf,
     pub seconds: u32,
     pub hz: u32,
 }
@@ -37,6 +38,7 @@ impl Contents {
         add_busybox(&mut archive)?;
         add_python(&mut archive)?;
         add_program(&mut archive, &self.chain, "/workload/chain")?;
+        add_program(&mut archive, &self.without_admin, "/workload/without_admin")?;
         archive.file(
             Path::new("/workload/stack.py"),
             0o644,

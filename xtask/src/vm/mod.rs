@@ -110,6 +110,7 @@ pub fn run(repository: &Repository, args: &Args) -> Result<()> {
     let image = initramfs::Contents {
         strata,
         chain: build::chain(repository, &work)?,
+        without_admin: build::without_admin(repository, &work)?,
         seconds: RECORD_SECONDS,
         hz: RECORD_HZ,
     }

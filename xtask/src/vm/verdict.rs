@@ -32,6 +32,7 @@ pub fn judge(console: &Console, kernel: &Kernel, boot_only: bool, end: &End) -> 
     verdict.truth(console, "Python", "python-truth");
     if !boot_only {
         verdict.profile(console);
+        verdict.refusal(console);
         verdict.choice(console);
     }
     verdict
@@ -142,6 +143,29 @@ impl Verdict {
         );
     }
 
+    /// An agent without CAP_SYS_ADMIN, where the setting is at a level that only some kernels know.
+    fn refusal(&mut self, console: &Console) {
+        let log = console.section("refused.log").unwrap_or_default();
+        let told = log.contains("kernel.perf_event_paranoid is 3");
+        match console.fact("refused-exit") {
+            Some("1") if told => {
+                self.note("an agent with CAP_PERFMON alone is refused, and says why")
+            }
+            // It sampled until its time was over.
+            Some("0") if log.contains("sampling all processes") => {
+                self.note("an agent with CAP_PERFMON alone may sample");
+            }
+            None if !console.done => {}
+            exit => {
+                let exit = exit.unwrap_or("no status");
+                self.fault(format!(
+                    "strata agent with CAP_PERFMON alone ended with {exit}:{}",
+                    indented(log)
+                ));
+            }
+        }
+    }
+
     /// An agent that was told to sample nothing but pods, of which the C program is one.
     fn choice(&mut self, console: &Console) {
         let log = console.section("agent.log").unwrap_or_default();
@@ -240,8 +264,8 @@ impl fmt::Display for Verdict {
 mod tests {
     use super::*;
 
-    const FACTS: &str = "@@begin facts\nkernel 5.10.0\nbtf-bytes 4000000\nc-alive yes\npython-alive yes\nrecord-exit 0\nagent-exit 0\n\n\
-        @@end facts\n@@begin c-truth\nmain;leaf\n\n@@end c-truth\n@@begin python-truth\n<module>;inner\n\n\
+    const FACTS: &str = "@@begin facts\nkernel 5.10.0\nbtf-bytes 4000000\nc-alive yes\npython-alive yes\nrecord-exit 0\nrefused-exit 1\nagent-exit 0\n\n\
+        @@end facts\n@@begin refused.log\nkernel.perf_event_paranoid is 3\n@@end refused.log\n@@begin c-truth\nmain;leaf\n\n@@end c-truth\n@@begin python-truth\n<module>;inner\n\n\
         @@end python-truth\n";
 
     fn faults(text: &str, boot_only: bool, end: End) -> Vec<String> {
@@ -289,6 +313,24 @@ mod tests {
             "{faults:?}"
         );
         assert!(faults[1].contains("3 of 3"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        let good = "chain;main;leaf 90\npython;<module>;inner 80\n";
+        let text = |log: &str| {
+            let facts = FACTS.replace("kernel.perf_event_paranoid is 3", log);
+            format!(
+                "{facts}@@begin out.folded\n{good}@@end out.folded\n\
+                 @@begin chosen.folded\nchain 7;leaf 90\n@@end chosen.folded\n@@done\n"
+            )
+        };
+        let end = || End::PoweredOff(Duration::ZERO);
+        assert_eq!(
+            faults(&text("kernel.perf_event_paranoid is 3"), false, end()),
+            [""; 0]
+        );
+        assert_eq!(faults(&text("permission denied"), false, end()).len(), 1);
     }
 
     #[test]

@@ -43,8 +43,10 @@ if [ -x /bin/strata ]; then
     strata doctor -v >/tmp/doctor.log 2>&1
     fact doctor-exit $?
     # The agent has more of the kernel side: policies of cgroups. One of the two is in a pod, and nothing else is wanted.
-    # It keeps CAP_PERFMON, which Debian's kernels do not take for enough unless this is lowered.
-    echo 2 >/proc/sys/kernel/perf_event_paranoid
+    # At this level Debian's kernels do not take CAP_PERFMON for enough: one that has more keeps it, another says so.
+    echo 3 >/proc/sys/kernel/perf_event_paranoid
+    timeout 20 /workload/without_admin strata agent --store /tmp/refused --listen off >/tmp/refused.log 2>&1
+    fact refused-exit $?
     mkdir -p /sys/fs/cgroup/kubepods/pod0
     echo $c >/sys/fs/cgroup/kubepods/pod0/cgroup.procs
     strata agent --store /tmp/store --listen off --profile-host=false --interval 1s -r "$RATE_HZ" >/tmp/agent.log 2>&1 &
@@ -58,7 +60,7 @@ if [ -x /bin/strata ]; then
     wait $agent
     fact agent-exit $?
     strata report --store /tmp/store -f folded -o /tmp/chosen.folded >>/tmp/agent.log 2>&1
-    for name in record.log doctor.log agent.log stats.json out.folded chosen.folded; do
+    for name in record.log doctor.log refused.log agent.log stats.json out.folded chosen.folded; do
         [ -e "/tmp/$name" ] && show "$name" "/tmp/$name"
     done
 else
