@@ -6,6 +6,9 @@
 //! label is removed: a false id is worse than none. What says which process it is (`process.*`) has
 //! no budget: no backend should make series of that, and ours for Pyroscope and Parca do not.
 //!
+//! Processes choose names and values of attributes themselves: of the total and of the keys they may
+//! take half. The other half is for what the cluster and the container's engine say.
+//!
 //! Of values only a hash is kept. Two that have the same one, of 64 bits, count once.
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +29,8 @@ pub const COUNTED: usize = 32;
 
 /// Keys that have no budget begin with this.
 const OF_PROCESS: &str = "process.";
+/// Keys that no process can choose begin with these.
+const SEEN: [&str; 2] = ["k8s.", "container."];
 /// Keys whose values say which single thing it is end with one of these.
 const IDS: [&str; 2] = [".id", ".uid"];
 
@@ -48,8 +53,9 @@ pub enum Verdict {
 pub struct Budget {
     limits: Limits,
     keys: HashMap<String, Key>,
-    /// Values of all keys.
+    /// Values of all keys, and of those that processes can choose.
     total: usize,
+    chosen: usize,
     hasher: RandomState,
     looked: Option<Instant>,
     evicted: u64,
@@ -82,6 +88,7 @@ impl Budget {
             limits,
             keys: HashMap::new(),
             total: 0,
+            chosen: 0,
             hasher: RandomState::new(),
             looked: None,
             evicted: 0,
@@ -108,9 +115,15 @@ impl Budget {
             key.values.retain(|_, seen| stays(*seen));
             !key.values.is_empty()
         });
-        let left = self.keys.values().map(|key| key.values.len()).sum();
+        let (mut left, mut chosen) = (0, 0);
+        for (name, key) in &self.keys {
+            left += key.values.len();
+            if !is_seen(name) {
+                chosen += key.values.len();
+            }
+        }
         self.evicted += (self.total - left) as u64;
-        self.total = left;
+        (self.total, self.chosen) = (left, chosen);
     }
 
     /// What is to become of a value that so many samples have.
@@ -119,12 +132,17 @@ impl Budget {
             return Verdict::Through;
         }
         let hash = self.hasher.hash_one(value);
-        let has_room = self.total < self.limits.total;
-        let keys = self.keys.len();
-        let known = match self.keys.get_mut(key) {
-            Some(known) => Some(known),
-            None if keys < KEYS && has_room => Some(self.keys.entry(key.to_owned()).or_default()),
-            None => None,
+        let is_seen = is_seen(key);
+        let has_room = self.total < self.limits.total
+            && (is_seen || self.chosen < self.limits.total.div_ceil(2));
+        let has_key = || match is_seen {
+            true => self.keys.len() < KEYS,
+            false => self.keys.keys().filter(|it| !self::is_seen(it)).count() < KEYS / 2,
+        };
+        let is_new = !self.keys.contains_key(key) && has_room && has_key();
+        let known = match is_new {
+            true => Some(self.keys.entry(key.to_owned()).or_default()),
+            false => self.keys.get_mut(key),
         };
         if let Some(known) = known {
             if let Some(seen) = known.values.get_mut(&hash) {
@@ -134,6 +152,7 @@ impl Budget {
             if known.values.len() < self.limits.values && has_room {
                 known.values.insert(hash, now);
                 self.total += 1;
+                self.chosen += usize::from(!is_seen);
                 return Verdict::Through;
             }
         }
@@ -166,6 +185,11 @@ impl Budget {
             over: self.over.clone(),
         }
     }
+}
+
+/// Whether what such a key says was seen by somebody else than the process.
+fn is_seen(key: &str) -> bool {
+    SEEN.iter().any(|seen| key.starts_with(seen))
 }
 
 #[cfg(test)]
@@ -233,7 +257,7 @@ mod tests {
     #[test]
     fn all_keys_together_have_a_limit() {
         let mut days = Days::new(LIMITS);
-        for key in ["a", "b"] {
+        for key in ["k8s.a", "k8s.b"] {
             for value in 0..3 {
                 assert_eq!(days.admit(key, value), Verdict::Through);
             }
@@ -243,8 +267,36 @@ mod tests {
         assert_eq!(days.admit("c", 2), Verdict::Other);
         // A key of which nothing was let through.
         assert_eq!(days.admit("d", 0), Verdict::Removed);
-        assert_eq!(days.admit("a", 0), Verdict::Through);
+        assert_eq!(days.admit("k8s.a", 0), Verdict::Through);
         assert_eq!(days.budget.spent().total, 8);
+    }
+
+    #[test]
+    fn what_processes_choose_leaves_half_to_what_was_seen() {
+        let mut days = Days::new(LIMITS);
+        for value in 0..3 {
+            assert_eq!(days.admit("a", value), Verdict::Through);
+        }
+        assert_eq!(days.admit("b", 0), Verdict::Through);
+        assert_eq!(days.admit("b", 1), Verdict::Other);
+        for value in 0..3 {
+            assert_eq!(days.admit("k8s.pod.name", value), Verdict::Through);
+        }
+        assert_eq!(days.admit("container.id", 0), Verdict::Through);
+        assert_eq!(days.admit("container.id", 1), Verdict::Removed);
+        days.pass(7200);
+        assert_eq!(days.admit("b", 1), Verdict::Through);
+
+        let limits = Limits {
+            values: 2,
+            total: 10_000,
+        };
+        let mut days = Days::new(limits);
+        let through = (0..1000)
+            .filter(|key| days.admit(&format!("key{key}"), 0) == Verdict::Through)
+            .count();
+        assert_eq!(through, KEYS / 2);
+        assert_eq!(days.admit("k8s.pod.name", 0), Verdict::Through);
     }
 
     #[test]
@@ -315,11 +367,11 @@ mod tests {
                 Verdict::Removed => {}
             }
         }
-        assert!(through.len() <= KEYS);
+        assert!(through.len() <= KEYS / 2);
         assert!(through.values().all(|values| values.len() <= 20));
         let total: usize = through.values().map(std::collections::BTreeSet::len).sum();
         assert_eq!(days.budget.spent().total, total as u64);
-        assert_eq!(total, 300);
+        assert_eq!(total, 150);
         let spent = days.budget.spent();
         assert!(spent.values.len() <= COUNTED && spent.over.len() <= COUNTED + 1);
     }
