@@ -49,7 +49,7 @@ const KEY: usize = 256;
 const VALUE: usize = 1024;
 
 /// What we see ourselves is not taken from the process.
-const SEEN: [&str; 2] = ["process.", "container."];
+const SEEN: [&str; 3] = ["process.", "container.", "k8s."];
 
 /// A context that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //! | `container.id` | its cgroups, whatever the process itself says |
 //! | `k8s.pod.uid` | its cgroups |
 //! | other `k8s.*`, `container.*` | [`kubernetes`] or [`engine`], asked by those two |
-//! | other attributes | its process context, but for those of `process` and `container`, which we see ourselves |
+//! | other attributes | its process context, but for those of `process`, `container` and `k8s`, which others know better |
 //!
 //! Of its environment that one variable is read, and nothing else; nothing of its arguments.
 

@@ -10,6 +10,8 @@ const SERVICE_NAMESPACE: &str = "service.namespace";
 
 /// Annotations that set a resource attribute.
 const RESOURCE: &str = "resource.opentelemetry.io/";
+/// What others than the pod's owner know of it is not taken from its annotations.
+const SEEN: [&str; 3] = ["k8s.", "container.", "process."];
 /// Labels that name a service, the better one first.
 const NAME_LABELS: [&str; 2] = ["app.kubernetes.io/instance", "app.kubernetes.io/name"];
 
@@ -58,8 +60,9 @@ pub fn attributes(
         add("container.image.tags", tag);
     }
     for (key, value) in &pod.annotations {
-        if let Some(key) = key.strip_prefix(RESOURCE) {
-            add(key, value);
+        match key.strip_prefix(RESOURCE) {
+            Some(key) if !SEEN.iter().any(|seen| key.starts_with(seen)) => add(key, value),
+            _ => {}
         }
     }
     add(SERVICE_NAME, service_name(pod));
@@ -185,6 +188,25 @@ mod tests {
             ..pod
         };
         assert_eq!(name(&alone).as_deref(), Some("web-5d9c7b-x2x"));
+    }
+
+    #[test]
+    fn annotations_set_attributes_but_those_that_others_know() {
+        let mut pod = pod();
+        for key in [
+            "deployment.environment.name",
+            "k8s.pod.name",
+            "k8s.cluster.name",
+            "container.id",
+            "process.pid",
+        ] {
+            pod.annotations
+                .insert(format!("{RESOURCE}{key}"), "claimed".to_owned());
+        }
+        let all = attributes(&pod, None, &Chosen::default());
+        let claimed: Vec<_> = all.iter().filter(|(_, value)| value == "claimed").collect();
+        assert_eq!(claimed, [&all[all.len() - 3]]);
+        assert_eq!(claimed[0].0, "deployment.environment.name");
     }
 
     #[test]
