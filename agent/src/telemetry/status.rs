@@ -112,6 +112,8 @@ pub struct Batches {
 pub struct Labels {
     /// Samples of processes that a relabel rule left out, by the rule's action.
     pub left_out: BTreeMap<String, u64>,
+    /// Samples of pods that are left out, which were taken before that was known.
+    pub unchosen: u64,
     /// Labels that rules would have made beyond the bounds, by cause.
     pub refused: BTreeMap<String, u64>,
     /// Most values of one label.

@@ -63,10 +63,15 @@ impl Keeper {
         thread::Builder::new()
             .name("strata-store".to_owned())
             .spawn(move || {
+                let mut unchosen = 0;
                 for (mut profile, labelling) in work {
-                    names.tell(&mut profile, &labelling.chosen);
+                    let Labelling {
+                        chosen, selection, ..
+                    } = &labelling;
+                    unchosen += names.tell(&mut profile, chosen, selection);
                     labeller.label(&mut profile, &labelling, Instant::now());
-                    let status = labeller.status(labelling.limits);
+                    let mut status = labeller.status(labelling.limits);
+                    status.unchosen = unchosen;
                     *told.lock().unwrap_or_else(PoisonError::into_inner) = status;
                     keep(&store, &profile, &own);
                 }

@@ -10,6 +10,7 @@ use crate::format::otlp;
 use crate::metadata::budget::{Budget, Limits, OTHER, Verdict};
 use crate::metadata::pods::Chosen;
 use crate::metadata::relabel::{Action, Labels, Refused, Rules};
+use crate::metadata::select::Selection;
 use crate::profile::{Attribute, Index as _, ProcessIndex, Profile, Value};
 use crate::telemetry;
 
@@ -20,6 +21,8 @@ pub struct Labelling {
     everywhere: Vec<(String, String)>,
     /// What is taken over from pods.
     pub chosen: Chosen,
+    /// Which pods are sampled.
+    pub selection: Selection,
     rules: Rules,
     pub limits: Limits,
 }
@@ -37,6 +40,7 @@ impl Labelling {
         Self {
             everywhere: config.resource_attributes.clone(),
             chosen: config.chosen.clone(),
+            selection: config.selection.clone(),
             rules: config.relabel.clone(),
             limits: config.label_values,
         }
@@ -104,6 +108,7 @@ impl Labeller {
             most: limits.values as u64,
             values: spent.values,
             over: spent.over,
+            unchosen: 0,
             all: telemetry::Table {
                 name: "label_values",
                 used: spent.total,

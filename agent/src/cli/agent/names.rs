@@ -12,7 +12,9 @@ use super::config::{Config, Use};
 use crate::metadata::CONTAINER_ID;
 use crate::metadata::engine::Engine;
 use crate::metadata::kubernetes::{Kubernetes, KubernetesError};
-use crate::metadata::pods::{Chosen, NODE_NAME, POD_UID, attributes};
+use crate::metadata::pods::{Chosen, Found, NODE_NAME, POD_UID, attributes};
+use crate::metadata::select::{Outcome, Selection};
+use crate::process::cgroup::own_pod_uid;
 use crate::profile::{Attribute, Index as _, ProcessIndex, Profile, Value};
 
 /// Longest time that a batch waits for pods that are not known yet.
@@ -28,13 +30,18 @@ pub struct Names {
 
 /// Begins to watch the pods of this node, if there are any.
 pub fn watch(config: &Config) -> Result<Option<Arc<Kubernetes>>, KubernetesError> {
+    let start = || {
+        let kubernetes = Kubernetes::start(&config.node_name)?;
+        kubernetes.pods().set_around(own_pod_uid());
+        Ok(Some(Arc::new(kubernetes)))
+    };
     match config.kubernetes {
         Use::Off => Ok(None),
-        Use::On => Kubernetes::start(&config.node_name).map(|it| Some(Arc::new(it))),
+        Use::On => start(),
         Use::Auto if !Kubernetes::is_here() => Ok(None),
         // Names are not worth a machine that is not profiled.
-        Use::Auto => match Kubernetes::start(&config.node_name) {
-            Ok(kubernetes) => Ok(Some(Arc::new(kubernetes))),
+        Use::Auto => match start() {
+            Ok(kubernetes) => Ok(kubernetes),
             Err(error) => {
                 tracing::warn!("Pods have no names: {error}");
                 Ok(None)
@@ -54,8 +61,9 @@ impl Names {
         }
     }
 
-    /// Writes what is known of the profile's processes into it.
-    pub fn tell(&mut self, profile: &mut Profile, chosen: &Chosen) {
+    /// Writes what is known of the profile's processes into it, and takes out samples of pods that are
+    /// not to be sampled: those of the moment before anybody knew whose they are. Gives how many.
+    pub fn tell(&mut self, profile: &mut Profile, chosen: &Chosen, selection: &Selection) -> u64 {
         let keys = [CONTAINER_ID, POD_UID].map(|key| profile.string(key));
         let places: Vec<(Option<String>, Option<String>)> = profile
             .processes()
@@ -72,23 +80,27 @@ impl Names {
             let until = Instant::now() + self.patience;
             kubernetes.pods().wait(&in_pods, until);
         }
+        let mut left_out = vec![false; places.len()];
         for (position, (container, pod)) in places.iter().enumerate() {
             let index = ProcessIndex::new(position as u32);
-            let found = self.find(container.as_deref(), pod.as_deref(), chosen);
+            let (container, pod) = (container.as_deref(), pod.as_deref());
+            let found = match self.pod(container, pod) {
+                Some(found) => {
+                    left_out[position] = selection.decide(&found.pod).outcome == Outcome::LeftOut;
+                    attributes(&found.pod, found.container.as_ref(), chosen)
+                }
+                None => self.without_pod(container),
+            };
             put(profile, index, found);
         }
+        take_out(profile, &left_out)
     }
 
-    fn find(
-        &mut self,
-        container: Option<&str>,
-        pod: Option<&str>,
-        chosen: &Chosen,
-    ) -> Vec<(String, String)> {
-        let pods = self.kubernetes.as_ref().map(|kubernetes| kubernetes.pods());
-        if let Some(found) = pods.and_then(|pods| pods.find(container, pod)) {
-            return attributes(&found.pod, found.container.as_ref(), chosen);
-        }
+    fn pod(&self, container: Option<&str>, pod: Option<&str>) -> Option<Found> {
+        self.kubernetes.as_ref()?.pods().find(container, pod)
+    }
+
+    fn without_pod(&mut self, container: Option<&str>) -> Vec<(String, String)> {
         let mut all = match (&mut self.engine, container) {
             (Some(engine), Some(container)) => engine.attributes(container),
             _ => Vec::new(),
@@ -98,6 +110,21 @@ impl Names {
         }
         all
     }
+}
+
+/// Takes out the samples of these processes. Gives how many.
+fn take_out(profile: &mut Profile, left_out: &[bool]) -> u64 {
+    if !left_out.contains(&true) {
+        return 0;
+    }
+    let of_them = |process: ProcessIndex| left_out[process.position()];
+    let weights = profile
+        .samples()
+        .filter(|(key, _)| of_them(key.process))
+        .map(|(_, totals)| totals.weight);
+    let samples = weights.fold(0, u64::saturating_add);
+    profile.retain(|key| !of_them(key.process));
+    samples
 }
 
 fn text(

@@ -33,4 +33,9 @@ pub fn choice(list: &mut List, snapshot: &Snapshot) {
         "Annotations of pods that should say what to do and do not.",
         counts.misspelt,
     );
+    list.counter(
+        "strata_choice_dropped_samples",
+        "Samples of pods that are left out, taken before that was known, and dropped.",
+        snapshot.status.labels.unchosen,
+    );
 }

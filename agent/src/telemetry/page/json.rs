@@ -85,6 +85,7 @@ fn labels(labels: &Labels) -> Value {
         "over_budget_samples": labels.over,
         "relabel_left_out_samples": labels.left_out,
         "relabel_refused_labels": labels.refused,
+        "dropped_samples_of_pods": labels.unchosen,
     })
 }
 
