@@ -120,7 +120,8 @@ pub struct Thread {
     pub header: Header,
     pub process: ProcessId,
     pub thread: u32,
-    pub padding: u32,
+    /// Levels from its process's cgroup to the root, both counted. 0: they are not known.
+    pub cgroup_levels: u32,
     pub name: [u8; 16],
     pub process_name: [u8; 16],
     /// Its process's cgroup and those above it, the innermost first, in the one hierarchy that the

@@ -49,7 +49,7 @@ pub fn announce_thread(scratch: &Scratch, task: *const u8) {
             },
             process,
             thread,
-            padding: 0,
+            cgroup_levels: 0,
             name: [0; 16],
             process_name: [0; 16],
             cgroups: [CgroupName { text: [0; 96] }; CGROUP_NAMES],
@@ -59,7 +59,7 @@ pub fn announce_thread(scratch: &Scratch, task: *const u8) {
         let leaders = (&raw mut (*record).process_name).cast();
         bpf_probe_read_kernel(own, 16, (task as u64 + comm) as *const _);
         bpf_probe_read_kernel(leaders, 16, (leader + comm) as *const _);
-        task::read_cgroup_names(task, &mut (*record).cgroups);
+        (*record).cgroup_levels = task::read_cgroup_names(task, &mut (*record).cgroups);
     }
     entry.submit(BPF_RB_NO_WAKEUP as u64);
     // SAFETY: as above.

@@ -270,22 +270,27 @@ fn above(cgroup: u64) -> Option<u64> {
     }
 }
 
-/// Reads the names of the task's cgroup and of those above it, as far as there is room.
+/// Reads the names of the task's cgroup and of those above it, as far as there is room. Gives how many
+/// there are up to the root, 0 if that is not known.
 #[inline(always)]
-pub fn read_cgroup_names(task: *const u8, names: &mut [CgroupName; CGROUP_NAMES]) {
+pub fn read_cgroup_names(task: *const u8, names: &mut [CgroupName; CGROUP_NAMES]) -> u32 {
     let Some(mut cgroup) = cgroup_of(task) else {
-        return;
+        return 0;
     };
-    for name in names {
-        let node = kernel_u64(cgroup + kernel!(cgroup_kn) as u64).unwrap_or(0);
-        let text = kernel_u64(node + kernel!(kn_name) as u64).unwrap_or(0);
-        // SAFETY: as many bytes as there are; a text that can't be read leaves zeros.
-        unsafe {
-            bpf_probe_read_kernel_str(name.text.as_mut_ptr().cast(), 96, text as *const _);
+    for level in 0..CGROUP_LEVELS {
+        if let Some(name) = names.get_mut(level as usize) {
+            let node = kernel_u64(cgroup + kernel!(cgroup_kn) as u64).unwrap_or(0);
+            let text = kernel_u64(node + kernel!(kn_name) as u64).unwrap_or(0);
+            // SAFETY: as many bytes as there are; a text that can't be read leaves zeros.
+            unsafe {
+                bpf_probe_read_kernel_str(name.text.as_mut_ptr().cast(), 96, text as *const _);
+            }
         }
         match above(cgroup) {
-            Some(next) if next != 0 => cgroup = next,
-            _ => return,
+            Some(0) => return level + 1,
+            Some(next) => cgroup = next,
+            None => return 0,
         }
     }
+    0
 }

@@ -123,7 +123,7 @@ fn lost_by(name: &str) -> Option<&'static str> {
 /// Causes of a cut; `docs/reading.md` has more on each.
 fn cut_by(name: &str) -> Option<&'static str> {
     Some(match name {
-        "unknown_executable" => "files not read in time",
+        "unknown_executable" => "files that could not be read, or not yet",
         "no_row" => "code without unwind tables",
         "unsupported_rule" => "unwind rules that are not followed",
         "stack_unreadable" => "stack pages not in memory",

@@ -62,7 +62,8 @@ impl Session {
                 if self.config.executables {
                     self.names.read_executable(&thread.process);
                     let names = thread.cgroups.iter().map(|name| until_zero(&name.text));
-                    self.identities.see(&thread.process, Place::of(names));
+                    self.identities
+                        .see(&thread.process, Place::of(names, thread.cgroup_levels));
                 }
             }
             Record::Executable(announced) => {

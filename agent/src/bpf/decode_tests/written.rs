@@ -52,7 +52,7 @@ write_fields! {
     Code { header, process, code, signature, linetable, python, first_line, name, file }
     Lines { header, process, code, signature, size, stored, padding }
     CgroupName { text }
-    Thread { header, process, thread, padding, name, process_name, cgroups }
+    Thread { header, process, thread, cgroup_levels, name, process_name, cgroups }
     Announcement { header, process, file, start, end, offset, name }
     Deferred { sample, pc, sp, fp, stored, padding, registers }
 }

@@ -26,6 +26,9 @@ const WAITING: usize = 2 * MOST;
 /// Most containers that were asked for in vain and are not waited for again.
 const STRANGERS: usize = 4096;
 
+/// By what a pod is asked for: a container's id, the uid in a cgroup's path.
+type Asked = (Option<String>, Option<String>);
+
 /// What happened to a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -73,7 +76,9 @@ struct Inner {
     current: bool,
     /// Whether they are being asked for, and nothing went wrong so far.
     expected: bool,
-    strangers: HashSet<String>,
+    strangers: HashSet<Asked>,
+    /// The pod that we ourselves are in.
+    around: Option<String>,
     /// Of all pods.
     bytes: usize,
     counts: Counts,
@@ -91,6 +96,11 @@ impl Pods {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says in which pod we ourselves are, by our cgroups.
+    pub fn set_around(&self, uid: Option<String>) {
+        self.lock().around = uid;
+    }
+
     /// Takes in what a pod is now. `is_waiting`: its owners are still being asked for.
     pub fn set(&self, mut pod: Pod, is_waiting: bool) {
         let mut inner = self.lock();
@@ -103,12 +113,22 @@ impl Pods {
             return;
         }
         for container in &pod.containers {
-            inner.strangers.remove(&container.id);
             let id = container.id.clone();
             inner.containers.insert(id, pod.uid.clone());
         }
+        if !inner.strangers.is_empty() {
+            let is_of = |id: &String| pod.containers.iter().any(|own| own.id == *id);
+            let strangers = &mut inner.strangers;
+            strangers.retain(|(id, uid)| {
+                !id.as_ref().is_some_and(is_of) && (id.is_some() || *uid != Some(pod.uid.clone()))
+            });
+        }
         if let Some(alias) = pod.alias() {
-            inner.aliases.insert(alias.to_owned(), pod.uid.clone());
+            let holder = inner.aliases.get(alias).and_then(|uid| inner.pods.get(uid));
+            // Any pod may be annotated like that one.
+            if holder.is_none_or(|holder| holder.gone.is_some()) {
+                inner.aliases.insert(alias.to_owned(), pod.uid.clone());
+            }
         }
         let uid = pod.uid.clone();
         let pod = Arc::new(pod);
@@ -119,6 +139,11 @@ impl Pods {
         };
         inner.bytes += pod.bytes();
         let before = inner.pods.insert(uid, entry);
+        for container in before.iter().flat_map(|before| &before.pod.containers) {
+            if !pod.containers.iter().any(|own| own.id == container.id) {
+                inner.containers.remove(&container.id);
+            }
+        }
         inner.bytes -= before.as_ref().map_or(0, |before| before.pod.bytes());
         if before.is_none_or(|before| before.pod != pod || before.gone.is_some()) {
             inner.tell(&Change::Known(pod));
@@ -199,7 +224,7 @@ impl Pods {
 
     /// Waits until all of these containers are known as well as they can be, but not for longer than
     /// until then. Who is not known by then is not waited for again.
-    pub fn wait(&self, wanted: &[(Option<String>, Option<String>)], until: Instant) {
+    pub fn wait(&self, wanted: &[Asked], until: Instant) {
         let mut inner = self.lock();
         loop {
             let mut missing = wanted
@@ -214,7 +239,7 @@ impl Pods {
                 return;
             }
             if left.is_zero() {
-                let missing: Vec<String> = missing.filter_map(|it| it.0.clone()).collect();
+                let missing: Vec<Asked> = missing.cloned().collect();
                 inner.counts.strangers += missing.len() as u64;
                 if inner.strangers.len() + missing.len() > STRANGERS {
                     inner.strangers.clear();
@@ -244,10 +269,16 @@ impl Pods {
 impl Inner {
     fn find(&self, container: Option<&str>, uid: Option<&str>) -> Option<Found> {
         // A cgroup's name says which container, and may be forged below a pod's own cgroup; the pod's
-        // may not.
-        let by_uid = uid.map(|uid| self.aliases.get(uid).map_or(uid, String::as_str));
-        let by_uid = by_uid.filter(|uid| self.pods.contains_key(*uid));
-        let by_container = || Some(self.containers.get(container?)?.as_str());
+        // may not. The container alone counts where no pod has a cgroup, and in a cluster inside of a
+        // pod, where all are in that one's.
+        let by_uid = uid.and_then(|uid| {
+            let own = self.pods.get_key_value(uid).map(|(uid, _)| uid);
+            own.or_else(|| self.aliases.get(uid))
+        });
+        let by_container = || match uid == self.around.as_deref() {
+            true => self.containers.get(container?),
+            false => None,
+        };
         let uid = by_uid.or_else(by_container)?;
         let pod = Arc::clone(&self.pods.get(uid)?.pod);
         let container = container.and_then(|id| pod.containers.iter().find(|own| own.id == id));
@@ -259,14 +290,16 @@ impl Inner {
 
     /// Whether a container may still become known, or better known.
     fn is_missing(&self, container: Option<&str>, uid: Option<&str>) -> bool {
-        if container.is_some_and(|id| self.strangers.contains(id)) {
+        let asked = (container.map(str::to_owned), uid.map(str::to_owned));
+        if self.strangers.contains(&asked) {
             return false;
         }
         match self.find(container, uid) {
             None => true,
             Some(found) => {
                 let entry = self.pods.get(&found.pod.uid);
-                found.container.is_none() || entry.is_some_and(|entry| entry.is_waiting)
+                let lacks_container = container.is_some() && found.container.is_none();
+                lacks_container || entry.is_some_and(|entry| entry.is_waiting)
             }
         }
     }

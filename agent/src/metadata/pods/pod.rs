@@ -40,11 +40,16 @@ pub struct Container {
 /// The hash of a static pod's manifest, by which the kubelet names its cgroup: the API server has
 /// only a mirror of such a pod, under a uid of its own (`kubetypes.ConfigMirrorAnnotationKey`).
 const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Its hexadecimal digits.
+const HASH: usize = 32;
 
 impl Pod {
-    /// The uid in its cgroups' names, where that is not its own.
+    /// The hash in its cgroups' names, where that is not its uid. Nothing that looks like the uid of
+    /// another: anybody may annotate a pod so.
     pub fn alias(&self) -> Option<&str> {
-        self.annotations.get(MIRROR).map(String::as_str)
+        let hash = self.annotations.get(MIRROR)?;
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (hash.len() == HASH && hash.bytes().all(is_digit)).then_some(hash)
     }
 
     /// Bytes that it holds.

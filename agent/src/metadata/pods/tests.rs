@@ -38,8 +38,8 @@ fn by_container_and_by_uid() {
     pods.set(pod("a", &[("c1", "app")]), false);
     let find = |container, uid| names(pods.find(container, uid));
     assert_eq!(find(Some("c1"), None), is("pod a", Some("app")));
-    // A pod that nobody knows, as in a cluster inside a pod.
-    assert_eq!(find(Some("c1"), Some("b")), is("pod a", Some("app")));
+    // A pod that nobody knows, whose processes may give their cgroups any names.
+    assert_eq!(find(Some("c1"), Some("b")), None);
     // One that is known has no other's container.
     pods.set(pod("z", &[]), false);
     assert_eq!(find(Some("c1"), Some("z")), is("pod z", None));
@@ -48,6 +48,12 @@ fn by_container_and_by_uid() {
     assert_eq!(find(None, Some("a")), is("pod a", None));
     assert_eq!(find(Some("c2"), Some("b")), None);
     assert_eq!(find(None, None), None);
+    // A cluster inside a pod.
+    pods.set_around(Some("outer".to_owned()));
+    assert_eq!(find(Some("c1"), Some("outer")), is("pod a", Some("app")));
+    assert_eq!(find(Some("c1"), Some("b")), None);
+    // Here pods have cgroups of their own, and it is in none.
+    assert_eq!(find(Some("c1"), None), None);
 }
 
 #[test]
@@ -74,16 +80,31 @@ fn a_pod_with_many_restarts_is_bounded() {
     }
     let found = pods.find(Some("c999"), None).expect("the last one");
     assert!(found.pod.containers.len() <= 64);
+    assert_eq!(pods.lock().containers.len(), found.pod.containers.len());
 }
 
 #[test]
 fn static_pods_have_two_uids() {
     let pods = Pods::default();
-    let mut mirror = pod("a", &[]);
-    let key = "kubernetes.io/config.mirror".to_owned();
-    mirror.annotations.insert(key, "hash".to_owned());
-    pods.set(mirror, false);
-    assert_eq!(names(pods.find(None, Some("hash"))), is("pod a", None));
+    let mirror = |uid: &str, of: &str| {
+        let mut mirror = pod(uid, &[]);
+        let key = "kubernetes.io/config.mirror".to_owned();
+        mirror.annotations.insert(key, of.to_owned());
+        pods.set(mirror, false);
+    };
+    let find = |uid| names(pods.find(None, Some(uid)));
+    let hash = "0123456789abcdef0123456789abcdef";
+    mirror("a", hash);
+    assert_eq!(find(hash), is("pod a", None));
+    // Nobody takes that from a pod that is there, and no pod's uid.
+    mirror("b", hash);
+    pods.set(pod("victim", &[]), false);
+    mirror("c", "victim");
+    assert_eq!(find(hash), is("pod a", None));
+    assert_eq!(find("victim"), is("pod victim", None));
+    pods.remove("a");
+    mirror("b", hash);
+    assert_eq!(find(hash), is("pod b", None));
 }
 
 #[test]
@@ -199,4 +220,6 @@ fn waits_for_who_is_about_to_be_known() {
     pods.wait(&stranger, Instant::now() + Duration::from_millis(10));
     assert_eq!(pods.counts().strangers, 1);
     pods.wait(&stranger, long());
+    // What is in a pod and in no container of it, as an engine's helper, is not waited for.
+    pods.wait(&[(None, Some("a".to_owned()))], long());
 }

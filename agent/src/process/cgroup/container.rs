@@ -10,6 +10,11 @@
 //!
 //! with the container's own cgroups below them.
 
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read as _;
+use std::sync::OnceLock;
+
 use super::super::identity::ProcessHandle;
 use super::root::{Roots, roots};
 
@@ -17,6 +22,10 @@ use super::root::{Roots, roots};
 const ID: usize = 64;
 /// The same of an ECS task.
 const TASK: usize = 32;
+/// In the names of the kubelet's cgroups.
+const KUBEPODS: &[u8] = b"kubepods";
+/// Levels of a container's cgroup: `/`, `kubepods`, `burstable`, a pod, it.
+const USUAL_LEVELS: usize = 5;
 /// Fewest digits that may stand for an id.
 pub const PREFIX: usize = 12;
 /// Most bytes of a `cgroup` file: a line for each of some 14 hierarchies.
@@ -41,13 +50,17 @@ pub struct Place {
 }
 
 impl Place {
-    /// `names`: of its cgroup and those above it, the innermost first.
-    pub fn of<'a>(names: impl DoubleEndedIterator<Item = &'a [u8]>) -> Self {
+    /// `names`: of its cgroup and those above it, the innermost first. `levels`: how many there are up
+    /// to the root, 0 if that is not known.
+    pub fn of<'a>(names: impl DoubleEndedIterator<Item = &'a [u8]>, levels: u32) -> Self {
         let path: Vec<&[u8]> = names.rev().collect();
         let path = path.join(&b'/');
+        // Whoever may make cgroups below its container's can name them like another pod's. Those are
+        // deeper than containers are.
+        let is_whole = levels != 0 && levels as usize <= container_levels();
         Self {
             container_id: id_in_path(&path).map(|(_, id)| id.to_owned()),
-            pod_uid: pod_in_path(&path),
+            pod_uid: pod_in_path(&path).filter(|_| is_whole),
         }
     }
 
@@ -58,24 +71,80 @@ impl Place {
     }
 }
 
+/// Levels of a container's cgroup and those above it, the root counted: those of the container that
+/// we are in, if it is in a pod.
+fn container_levels() -> usize {
+    static LEVELS: OnceLock<usize> = OnceLock::new();
+    *LEVELS.get_or_init(|| {
+        let text = own_membership();
+        let paths = lines(&text).filter_map(|line| whole(line, roots()));
+        let in_pods = paths.filter(|path| pod_in_path(path).is_some());
+        let levels = in_pods.map(|path| 1 + parts(&path).count());
+        levels.max().unwrap_or(0).max(USUAL_LEVELS)
+    })
+}
+
+fn own_membership() -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Ok(file) = File::open("/proc/self/cgroup") {
+        // What can't be read is not known.
+        let _ = file.take(MEMBERSHIP).read_to_end(&mut text);
+    }
+    text
+}
+
 /// The pod that a process is in, by its cgroups: the uid that the kubelet put there.
 pub fn pod_uid(process: &ProcessHandle) -> Option<String> {
     let text = process.read("cgroup", MEMBERSHIP).ok()?;
-    if let Some(uid) = lines(&text).find_map(|(_, path)| pod_in_path(path)) {
-        return Some(uid);
-    }
-    let roots = roots()?;
-    lines(&text).find_map(|(controllers, path)| pod_in_path(&roots.whole(controllers, path)?))
+    pod_in_membership(&text, roots())
 }
 
-/// The outermost pod of a path: who is in one may make cgroups below its own, with any names. With the cgroupfs driver its cgroup is `pod<uid>`, with systemd's
-/// `kubepods[-<class>]-pod<uid>.slice` with underscores; both below one whose name has `kubepods`.
-/// A static pod has 32 digits instead of a uid.
+/// The pod that we ourselves are in.
+pub fn own_pod_uid() -> Option<String> {
+    pod_in_membership(&own_membership(), roots())
+}
+
+/// `roots`: of our cgroup namespace, if we are in one.
+fn pod_in_membership(text: &[u8], roots: Option<&Roots>) -> Option<String> {
+    lines(text).find_map(|line| pod_in_path(&whole(line, roots)?))
+}
+
+/// A path from the root on; or, where what is hidden from us is not known, one that begins with a
+/// cgroup of the kubelet's, above which there is no other pod.
+fn whole<'a>(
+    (controllers, path): (&[u8], &'a [u8]),
+    roots: Option<&Roots>,
+) -> Option<Cow<'a, [u8]>> {
+    let Some(roots) = roots else {
+        return Some(path.into());
+    };
+    let whole = roots.whole(controllers, path).map(Cow::from);
+    let is_first = |part: &[u8]| part.windows(KUBEPODS.len()).any(|it| it == KUBEPODS);
+    whole.or_else(|| {
+        let first = parts(path).find(|part| *part != b"..")?;
+        is_first(first).then_some(path.into())
+    })
+}
+
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty())
+}
+
+/// The outermost pod of a path: who is in one may make cgroups below its own, with any names. With the
+/// cgroupfs driver its cgroup is `pod<uid>`, with systemd's `kubepods[-<class>]-pod<uid>.slice` with
+/// underscores; both below one whose name has `kubepods`. A static pod has 32 digits instead of a uid.
+/// None is in `user.slice`, where users may make any.
 fn pod_in_path(path: &[u8]) -> Option<String> {
     let names = path.split(|&byte| byte == b'/').map(std::str::from_utf8);
     let mut is_below = false;
     for name in names.filter_map(Result::ok) {
+        if name == "user.slice" {
+            return None;
+        }
         is_below |= name.contains("kubepods");
+        // What is told a systemd path and does not use systemd: `<slice>:cri-containerd:<id>`.
+        let name = name.split(':').next().unwrap_or(name);
         let uid = match name.strip_suffix(".slice") {
             Some(slice) => slice.rsplit_once("-pod").map(|(_, uid)| uid),
             None => name.strip_prefix("pod"),

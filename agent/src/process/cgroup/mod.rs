@@ -14,7 +14,7 @@ pub mod hierarchy;
 pub mod pods;
 mod root;
 
-pub use container::{Place, container_id, pod_uid};
+pub use container::{Place, container_id, own_pod_uid, pod_uid};
 use hierarchy::{Hierarchy, hierarchies};
 
 /// Most levels of cgroups that are gone into.

@@ -130,6 +130,10 @@ fn tops(mount: &Path, deepest: usize) -> Vec<Place> {
     let levels = mount.components().count();
     walk(mount, &mut |directory| {
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
+        // What is there, its user made.
+        if name == "user.slice" {
+            return false;
+        }
         if is_top(&name) {
             found.extend(Place::of(directory.to_owned()));
             return false;
@@ -210,6 +214,7 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             make(folder.path(), &path);
             make(folder.path(), "kubepods-not/pods");
+            make(folder.path(), &format!("user.slice/kubepods/pod{UID}"));
             let tops = all_pods(folder.path());
             let [top] = &tops[..] else {
                 panic!("{path}: {tops:?}");

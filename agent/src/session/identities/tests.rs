@@ -116,7 +116,7 @@ fn a_short_life_has_its_container() {
         start: 1,
     };
     let mut identities = Identities::default();
-    identities.see(&gone, Place::of(names.into_iter()));
+    identities.see(&gone, Place::of(names.into_iter(), 5));
     let mut profile = Profile::new();
     profile.process(gone);
     identities.tell(&mut profile);

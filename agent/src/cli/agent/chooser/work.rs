@@ -20,7 +20,7 @@ use crate::process::cgroup::pods::Place;
 const SEARCH: Duration = Duration::from_millis(100);
 /// For how long so often; then seldom: most pods without one have ended.
 const PATIENCE: Duration = Duration::from_secs(30);
-const SELDOM: Duration = Duration::from_secs(5);
+const SELDOM: Duration = Duration::from_secs(1);
 /// How often is made sure that what was found is still there.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -188,6 +188,11 @@ impl Work {
                     Some(entry) => {
                         (entry.pod, entry.decision) = (pod, decision);
                         entry.is_gone = false;
+                        if entry.place.is_none() {
+                            // The kubelet is at work on it.
+                            let now = Instant::now();
+                            (entry.since, entry.next) = (now, now);
+                        }
                     }
                     None => {
                         let uid = pod.uid.clone();

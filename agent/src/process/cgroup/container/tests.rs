@@ -298,6 +298,10 @@ fn pods_by_both_drivers() {
         "a".repeat(64)
     );
     assert_eq!(pod(&forged), is(uid));
+    let slices = format!("/kubepods.slice/kubepods-pod{under}.slice:cri-containerd:x");
+    assert_eq!(pod(&slices), is(uid));
+    let of_a_user = format!("/user.slice/user-1000.slice/kubepods/pod{uid}/x");
+    assert_eq!(pod(&of_a_user), None);
     // A static pod.
     let hash = "0123456789abcdef0123456789abcdef";
     assert_eq!(pod(&format!("/kubepods/burstable/pod{hash}/x")), is(hash));
@@ -310,5 +314,47 @@ fn pods_by_both_drivers() {
         &format!("/kubepods.slice/kubepods-pod{}.slice", &under[1..]),
     ] {
         assert_eq!(pod(path), None, "{path}");
+    }
+}
+
+/// With the cgroupfs driver, another pod's path from our own namespace has its pod and no `kubepods`.
+#[test]
+fn pods_seen_from_another_one() {
+    let uid = "5f3c2a10-9d1e-4b6a-8c55-0a1b2c3d4e5f";
+    let other = "00000000-9d1e-4b6a-8c55-0a1b2c3d4e5f";
+    let own = format!(
+        "kubepods/burstable/pod{}/x",
+        "11111111".to_owned() + &uid[8..]
+    );
+    let known = Roots::of(&[("", &own)]);
+    let unknown = Roots::default();
+    let find = |path: &str, roots| pod_in_membership(format!("0::{path}\n").as_bytes(), roots);
+    let is = |uid: &str| Some(uid.to_owned());
+
+    let path = format!("/../../pod{uid}/y");
+    assert_eq!(find(&path, Some(&known)), is(uid));
+    assert_eq!(find(&path, Some(&unknown)), None);
+    // It has made a cgroup of its own that looks like another's.
+    let forged = format!("{path}/kubepods/pod{other}/z");
+    assert_eq!(find(&forged, Some(&known)), is(uid));
+    assert_eq!(find(&forged, Some(&unknown)), None);
+    // With systemd's names the pod's own says that it is one.
+    let slice = format!("/../../kubepods-pod{}.slice", uid.replace('-', "_"));
+    for path in [slice.clone(), format!("{slice}/y/kubepods/pod{other}/z")] {
+        assert_eq!(find(&path, Some(&unknown)), is(uid), "{path}");
+    }
+    assert_eq!(find(&format!("/kubepods/pod{uid}"), None), is(uid));
+}
+
+#[test]
+fn what_is_deeper_than_containers_names_no_pod() {
+    let uid = "5f3c2a10-9d1e-4b6a-8c55-0a1b2c3d4e5f";
+    let pod = format!("pod{uid}");
+    let names = [A.as_bytes(), pod.as_bytes(), b"burstable", b"kubepods"];
+    let place = |levels| Place::of(names.into_iter(), levels);
+    assert_eq!(place(5).pod_uid.as_deref(), Some(uid));
+    for levels in [0, 40] {
+        assert_eq!(place(levels).pod_uid, None);
+        assert_eq!(place(levels).container_id.as_deref(), Some(A));
     }
 }
