@@ -116,14 +116,15 @@ def main():
     os.makedirs(ROOT / "target", exist_ok=True)
     components = sorted(it.name for it in (KUSTOMIZE / "components").iterdir())
     more = {"SYS_RESOURCE"}
+    beyond = {"old-kernel": {"more": more}, "seccomp-unconfined": {"seccomp": "Unconfined"}}
     cases = [("base", render(kubectl, KUSTOMIZE / "base"), {})]
     for overlay in sorted((KUSTOMIZE / "overlays").iterdir()):
-        expected = {"more": more} if overlay.name == "old-kernel" else {}
+        expected = beyond.get(overlay.name, {})
         cases.append((f"overlays/{overlay.name}", render(kubectl, overlay), expected))
     for component in components:
-        expected = {"more": more} if component == "old-kernel" else {}
-        cases.append((f"components/{component}", made_of(kubectl, with_components([component])), expected))
-    cases.append(("all components", made_of(kubectl, with_components(components)), {"more": more}))
+        cases.append((f"components/{component}", made_of(kubectl, with_components([component])), beyond.get(component, {})))
+    every = {"more": more, "seccomp": "Unconfined"}
+    cases.append(("all components", made_of(kubectl, with_components(components)), every))
     kustomization, settings = example()
     made = made_of(kubectl, kustomization, [("strata.toml", settings)])
     cases.append(("the example of deploy/README.md", made, {}))

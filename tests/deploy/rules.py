@@ -71,8 +71,8 @@ def seconds(text):
     return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
 
 
-def check(objects, known, more=frozenset()):
-    """`known`: names of settings. `more`: capabilities beyond the usual ones that are meant."""
+def check(objects, known, more=frozenset(), seccomp="RuntimeDefault"):
+    """`known`: names of settings. `more`: capabilities beyond the usual ones that are meant; `seccomp`: the profile that is."""
     found = []
 
     def need(right, what):
@@ -80,14 +80,14 @@ def check(objects, known, more=frozenset()):
             found.append(what)
 
     try:
-        every(Manifests(objects), known, set(more), need)
+        every(Manifests(objects), known, set(more), seccomp, need)
     except (KeyError, StopIteration, IndexError, TypeError, AttributeError) as error:
         found.append(f"something that every rendering has is missing: {error!r}")
     return found
 
 
-def every(it, known, more, need):
-    least_rights(it, more, need)
+def every(it, known, more, seccomp, need):
+    least_rights(it, more, seccomp, need)
     reads_only(it, need)
     asks_little(it, need)
     runs_everywhere(it, need)
@@ -95,7 +95,7 @@ def every(it, known, more, need):
     agrees(it, known, need)
 
 
-def least_rights(it, more, need):
+def least_rights(it, more, seccomp, need):
     pod, rights = it.pod, it.rights
     need(len(pod["containers"]) == 1 and not pod.get("initContainers"), "there is another container")
     need(pod.get("hostPID") is True, "hostPID is not there: samples have the host's pids")
@@ -109,8 +109,8 @@ def least_rights(it, more, need):
     users = {key: rights.get(key, pod["securityContext"].get(key)) for key in ("runAsUser", "runAsGroup")}
     # Capabilities reach no other user.
     need(users == {"runAsUser": 0, "runAsGroup": 0}, f"another user than 0: {users}")
-    seccomp = rights.get("seccompProfile", pod["securityContext"].get("seccompProfile"))
-    need(seccomp == {"type": "RuntimeDefault"}, f"seccomp is {seccomp}, not RuntimeDefault")
+    profile = rights.get("seccompProfile", pod["securityContext"].get("seccompProfile"))
+    need(profile == {"type": seccomp}, f"seccomp is {profile}, not {seccomp}")
     need(not rights.get("procMount"), "procMount is not the usual one")
 
 

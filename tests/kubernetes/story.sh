@@ -26,6 +26,7 @@ PATH=$cache/kubernetes/$(cat "$cluster/version"):$PATH
 work=$cluster/story
 cd "$root"
 received=$work/received/profiles.json
+# shellcheck disable=SC2034 # of phases
 node=strata-node
 
 running=()
@@ -62,6 +63,7 @@ load() { # FILE TAG [ARGUMENT]: an image, or a program of which one is made
 rolled_out() { kubectl -n "$1" rollout status "$2" --timeout=180s >/dev/null; }
 agent_pod() { kubectl -n strata get pods -l app.kubernetes.io/component=agent -o jsonpath='{.items[0].metadata.name}'; }
 # The agent's settings are tests/kubernetes/agent/strata.toml with these lines instead of its rate.
+# shellcheck disable=SC2120 # phases give some
 apply_agent() {
     rm -rf "$work/tree" && mkdir -p "$work/tree/tests/kubernetes"
     cp -r "$root/deploy" "$work/tree/" && cp -r "$here/agent" "$work/tree/tests/kubernetes/"
@@ -96,25 +98,29 @@ write_down() {
 
 setup() {
     # What another story left holds files open that are about to go.
-    kubectl delete namespace strata observability shop-a shop-b --ignore-not-found >/dev/null
+    kubectl delete namespace strata observability shop-a shop-b shop-c --ignore-not-found >/dev/null
     rm -rf "$work" && mkdir -p "$work/drive" "$work/programs" "$work/received" && chmod 777 "$work/received"
     say "images"
     load "$image" localhost/strata:dev agent
     load "${OTELCOL:-$cache/bin/otelcol}" localhost/otelcol:1
     gcc -O2 -g -Wall -static -pthread -o "$work/programs/sieve" "$here/workloads/sieve.c"
     load "$work/programs/sieve" localhost/sieve:1
+    # The same work, as a library that nothing else maps.
+    gcc -O2 -g -Wall -shared -fPIC -pthread -o "$work/programs/deleted.so" "$here/workloads/sieve.c"
     # From here on all that happens is written down.
     for kind in pods replicasets jobs; do
         write_down "$kind" &
         running+=($!)
     done
-    for namespace in observability shop-a shop-b; do
+    for namespace in observability shop-a shop-b shop-c; do
         kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
     done
     kubectl -n observability apply -f "$here/workloads/collector.yaml" >/dev/null
-    for namespace in shop-a shop-b; do
+    for namespace in shop-a shop-b shop-c; do
         kubectl -n "$namespace" create configmap work --from-file="$here/workloads/work.py" --dry-run=client -o yaml |
             kubectl -n "$namespace" apply -f - >/dev/null
+    done
+    for namespace in shop-a shop-b; do
         kubectl -n "$namespace" apply -f "$here/workloads/web.yaml" >/dev/null
     done
     kubectl -n shop-a apply -f "$here/workloads/others.yaml" >/dev/null
@@ -139,8 +145,14 @@ for phase in "${phases[@]}"; do
 done
 setup
 say "kubectl apply -k"
+# shellcheck disable=SC2119 # as it is
 apply_agent
 say "the agent is ready"
+until_true 60 test -s "$received"
+say "its first batch is at the Collector"
+# Once more, so that its init container is sampled too.
+kubectl -n shop-a rollout restart statefulset/pair >/dev/null
+rolled_out shop-a statefulset/pair
 for phase in "${phases[@]}"; do
     say "== $phase"
     "$phase"

@@ -1,5 +1,5 @@
-"""Who is who, by those who know: the API server for pods and their owners, the cgroups for processes. Nothing here comes
-from the agent."""
+"""Who is who, by those who know: the API server for pods and their owners, the cgroups for processes. Nothing here
+comes from the agent."""
 
 import json
 
@@ -17,7 +17,8 @@ NAMES = set(OWNERS.values()) | {
 
 
 def objects(path):
-    """What `kubectl get -w -o json --output-watch-events` printed: JSON after JSON. One may be cut where a watch broke off."""
+    """What `kubectl get -w -o json --output-watch-events` printed: JSON after JSON. One may be cut where a watch broke
+    off."""
     decoder = json.JSONDecoder()
     text = path.read_text()
     at = 0
@@ -55,12 +56,18 @@ class Cluster:
                         identity = state.get("containerID", "").split("//")[-1]
                         if identity:
                             self.containers[identity] = (item["metadata"]["uid"], container["name"])
-        # pid -> [(first seen, last seen, pod's uid, container id)]
+        # pid -> [(first seen, last seen, pod's uid, container id)], both None for one that is in no pod
         self.processes = {}
+        # container id -> pod's uid, by the cgroups: also for the one that holds a pod's namespaces
+        self.held = {}
         for line in (folder / "processes").read_text().splitlines():
             fields = line.split()
             if len(fields) == 6:
                 first, last, pid, _, pod, container = fields
+                if pod == "none":
+                    pod = container = None
+                else:
+                    self.held[container] = pod
                 self.processes.setdefault(int(pid), []).append((int(first), int(last), pod, container))
 
     def names(self, pod, container=None):
@@ -84,8 +91,13 @@ class Cluster:
                 item = self.owners.get(owner["uid"])
         return names
 
+    def of_container(self, identity):
+        """The pod and, if kubectl tells of it, the name of a container."""
+        pod = self.held.get(identity)
+        return self.containers.get(identity, (pod, None) if pod else None)
+
     def of_process(self, pid, time):
-        """The pod and container of a process at a time, if it was seen within a pod then."""
+        """The pod and container of a process at a time, both None for one of the host, if it was seen then."""
         for first, last, pod, container in self.processes.get(pid, []):
             if first <= time <= last:
                 return pod, container

@@ -1,4 +1,5 @@
-"""Writes down which processes are in pods' cgroups, until it is told to end: FIRST-SEEN LAST-SEEN PID START POD CONTAINER."""
+"""Writes down which processes are in which pods' cgroups, and which in none, until it is told to end:
+FIRST-SEEN LAST-SEEN PID START POD CONTAINER, the last two `none` for those of the host."""
 
 import os
 import pathlib
@@ -8,7 +9,12 @@ import sys
 import time
 
 POD = re.compile(r"/pod([0-9a-f-]{36})/([0-9a-f]{64})$")
+HOST = ("none", "none")
 PAUSE = 0.1
+# One of the host that has been seen for so long, in seconds, is looked at this often only.
+YOUNG, OLD_PAUSE = 3.0, 1.0
+KERNEL_THREAD = 0x00200000  # PF_KTHREAD of Linux' sched.h
+TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 told_to_end = False
 
 
@@ -29,16 +35,27 @@ def root():
 def start_of(pid):
     """Nothing for one that is gone, or that still prepares the container and is not its program yet."""
     try:
-        if "runc" in os.readlink(f"/proc/{pid}/exe"):
-            return None
         with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[19]
+            fields = file.read().rsplit(")", 1)[1].split()
+        if not int(fields[6]) & KERNEL_THREAD and "runc" in os.readlink(f"/proc/{pid}/exe"):
+            return None
+        return fields[19]
     except OSError:
         return None
 
 
+def in_no_pod(pid):
+    """One that is being moved is in a pod by some of its cgroups alone."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            return "kubepods" not in file.read()
+    except OSError:
+        return False
+
+
 def look(top, seen):
-    now = time.time_ns()
+    """Gives the processes that are in pods."""
+    inside = set()
     for folder, _, _ in os.walk(top):
         found = POD.search(folder)
         try:
@@ -46,10 +63,38 @@ def look(top, seen):
                 pids = file.read().split() if found else []
         except OSError:
             continue
+        inside.update(pids)
         for pid in pids:
+            before = time.time_ns()
             key = (pid, start_of(pid), *found.groups())
-            if key[1]:
-                seen.setdefault(key, [now, now])[1] = time.time_ns()
+            if key in seen:
+                seen[key][1] = before
+            elif key[1]:
+                # Not from the look's begin on: it may have come in since.
+                seen[key] = [time.time_ns()] * 2
+    return inside
+
+
+def look_outside(inside, seen, looked):
+    """None leaves a pod: who is in none now was in none since it started."""
+    now = time.monotonic()
+    pids = {name for name in os.listdir("/proc") if name.isdigit()}
+    for gone in looked.keys() - pids:
+        del looked[gone]
+    for pid in pids - inside:
+        first, last = looked.setdefault(pid, [now, 0.0])
+        if first + YOUNG < now < last + OLD_PAUSE:
+            continue
+        looked[pid][1] = now
+        # Before it is looked at: a moment later it may be in a pod.
+        before, start = time.time_ns(), start_of(pid)
+        if start and in_no_pod(pid):
+            seen.setdefault((pid, start, *HOST), [began(start), before])[1] = before
+
+
+def began(start):
+    """The wall's time of what /proc tells in ticks since the boot."""
+    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(start) * TICK
 
 
 def write(seen):
@@ -63,10 +108,10 @@ def write(seen):
 
 def main():
     signal.signal(signal.SIGTERM, end)
-    top, seen = root(), {}
+    top, seen, looked = root(), {}, {}
     written = 0
     while not told_to_end:
-        look(top, seen)
+        look_outside(look(top, seen), seen, looked)
         if time.monotonic() > written + 2:
             write(seen)
             written = time.monotonic()

@@ -1,5 +1,6 @@
-"""Measures a stretch of time: `window.py FOLDER NAME SECONDS` writes FOLDER/NAME.json with the CPU time that each pod's and
-the agent's cgroup was charged with, the agent's memory, and when it began and ended."""
+"""Measures a stretch of time: `window.py FOLDER NAME SECONDS` writes FOLDER/NAME.json with the CPU time that each
+pod's and the agent's cgroup was charged with, the agent's memory and what its own metrics count, and when it began and
+ended."""
 
 import json
 import pathlib
@@ -7,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 
 import watch
 
@@ -44,26 +46,50 @@ def memory(uid):
             except OSError:
                 continue
             resident += int(re.search(r"^RssAnon:\s+(\d+)", status, re.M)[1])
-    charged = 0
-    for folder in pathlib.Path("/sys/fs/cgroup").glob("memory/kubepods/**/pod" + uid):
-        charged = int((folder / "memory.usage_in_bytes").read_text()) // 1024
-    return resident, charged
+    return resident, charged(uid)
+
+
+def charged(uid, cgroups=pathlib.Path("/sys/fs/cgroup")):
+    """By whichever hierarchy has the memory; 0 if none tells."""
+    for hierarchy, name in [("memory", "usage_in_bytes"), ("unified", "current"), ("", "current")]:
+        for folder in (cgroups / hierarchy / "kubepods").glob("**/pod" + uid):
+            file = folder / f"memory.{name}"
+            if file.exists():
+                return int(file.read_text()) // 1024
+    return 0
 
 
 def agent():
+    """Its pod's uid and address."""
     command = ["kubectl", "-n", "strata", "get", "pods", "-o", "json"]
     pods = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["items"]
-    return next((pod["metadata"]["uid"] for pod in pods if pod["status"].get("phase") == "Running"), None)
+    running = (pod for pod in pods if pod["status"].get("phase") == "Running")
+    return next(((pod["metadata"]["uid"], pod["status"].get("podIP")) for pod in running), (None, None))
+
+
+def counted(address):
+    """The agent's metrics, those of all labels together."""
+    found = {}
+    if address:
+        with urllib.request.urlopen(f"http://{address}:7071/metrics", timeout=10) as page:
+            for line in page.read().decode().splitlines():
+                if not line.startswith("#"):
+                    key, value = line.rsplit(" ", 1)
+                    name = key.split("{")[0]
+                    found[name] = found.get(name, 0.0) + float(value)
+    return found
 
 
 def main():
     folder, name, seconds = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-    uid = agent()
+    uid, address = agent()
+    before = counted(address)
     begin, readings, end = usages(), [], time.time() + seconds
     while time.time() < end:
         readings.append(memory(uid) if uid else (0, 0))
         time.sleep(max(0.0, min(1.0, end - time.time())))
     found = {"begin": begin, "end": usages(), "agent": uid, "memory": readings}
+    found["counted"] = [before, counted(address)]
     (folder / f"{name}.json").write_text(json.dumps(found))
 
 

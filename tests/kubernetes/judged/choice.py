@@ -1,10 +1,13 @@
-"""A namespace that was opted out: its samples stop within two seconds, and come back."""
+"""A namespace that was opted out: its samples stop within two seconds, and come back. A pod that was never in has
+none."""
 
 import collections
 
 from . import samples
 
 PATIENCE = 2 * samples.SECOND
+# Its one pod is opted out from birth on.
+NEVER = "shop-c"
 
 
 def judge(folder):
@@ -34,3 +37,22 @@ def judge(folder):
     for what in ["before", "back", "others, while it is out"]:
         if not counts[what]:
             yield f"there is no sample: {what}"
+    yield from judge_never(folder, cluster, spaces)
+
+
+def judge_never(folder, cluster, spaces):
+    """Not one sample, by its names, its functions, its processes or its container, at any time."""
+    pods = [pod for uid, pod in cluster.pods.items() if spaces[uid] == NEVER]
+    ended = sum(pod.get("status", {}).get("phase") == "Succeeded" for pod in pods)
+    count = 0
+    for sample, time in samples.all_of(folder):
+        whose = samples.of_whom(cluster, sample, time)
+        held = cluster.of_container(sample.attributes.get("container.id"))
+        uids = {whose and whose.uid, held and held[0], sample.attributes.get("k8s.pod.uid")}
+        of = {spaces.get(uid) for uid in uids} | {sample.attributes.get("k8s.namespace.name")}
+        count += NEVER in of
+    print(f"samples of {NEVER}, opted out from birth on: {count}; pods that did their work there: {ended}")
+    if count:
+        yield f"{count} samples are of {NEVER}, which was never to be sampled"
+    if not ended:
+        yield f"no pod of {NEVER} did its work"

@@ -1,4 +1,4 @@
-"""What happens to nodes: how long nothing was sampled, and that nothing came twice."""
+"""What happens to nodes: how long nothing was sampled, that one agent alone sampled, and that nothing came twice."""
 
 import collections
 
@@ -9,6 +9,19 @@ from . import samples
 INTERVAL = 10.0
 # An agent that was killed had a batch in its hands; whoever starts one anew has to wait until it samples.
 START = 8.0
+# As many samples as two saturated CPUs can give; two agents at a time take twice as many. A second may get what the one
+# before lacks.
+CPUS = 2
+MORE_THAN_RATE = {1: 1.3, 10: 1.1}
+
+
+def busiest(seconds, length):
+    """The most samples within so many whole seconds."""
+    inside = most = 0
+    for second in range(min(seconds), max(seconds) + 1):
+        inside += seconds[second] - seconds[second - length]
+        most = max(most, inside)
+    return most
 
 
 def judge(folder):
@@ -19,8 +32,9 @@ def judge(folder):
         began, ended, what = line.split(" ", 2)
         faults.append((int(began), int(ended), what))
     rate = int((folder / "rate").read_text())
-    times = []
+    times, seconds = [], collections.Counter()
     for sample, time in samples.all_of(folder, faults[0][0], faults[-1][1]):
+        seconds[time // samples.SECOND] += 1
         whose = samples.of_whom(cluster, sample, time)
         if whose and whose.uid in busy:
             times.append(time)
@@ -32,19 +46,17 @@ def judge(folder):
         print(f"{what}: {longest:.1f} s without a sample at most")
         if longest > limit:
             yield f"{what}: nothing was sampled in {longest:.1f} s"
-    # Two agents at a time would take twice as many.
-    most = max(collections.Counter(time // samples.SECOND for time in times).values())
-    print(f"samples of the busiest second: {most}, {2 * rate} are taken on two CPUs")
-    if most > 2 * rate * 1.2:
-        yield f"{most} samples were taken within a second, more than {2 * rate}"
-    profiles = collections.defaultdict(set)
+    for length, factor in MORE_THAN_RATE.items():
+        most, usual = busiest(seconds, length) if seconds else 0, CPUS * rate * length
+        print(f"samples of the busiest {length} s: {most}, {usual} are taken on {CPUS} CPUs")
+        if most > usual * factor:
+            yield f"{most} samples were taken within {length} s, more than {usual}: two agents at once"
     seen, twice = set(), 0
     for sample in received.read(samples.profiles(folder)):
         # A profile begins with a sample without times.
         if not sample.times and not sample.functions:
             twice += sample.profile in seen
             seen.add(sample.profile)
-        profiles[sample.profile].add(sample.pid())
     print(f"{len(seen)} profiles, {twice} came twice")
     if twice:
         yield f"{twice} profiles came twice"

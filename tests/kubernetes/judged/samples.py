@@ -10,7 +10,6 @@ import truth
 MARK = re.compile(r"^pod_([0-9a-f_]{36}|none)__(\w+)$")
 SECOND = 1_000_000_000
 Pod = typing.NamedTuple("Pod", [("uid", typing.Optional[str]), ("container", typing.Optional[str])])
-NO_POD = Pod(None, None)
 
 
 def profiles(folder):
@@ -23,12 +22,12 @@ def mark_of(functions):
     for name in functions:
         found = MARK.match(received.plain(name))
         if found:
-            return NO_POD if found[1] == "none" else Pod(found[1].replace("_", "-"), found[2])
+            return Pod(None if found[1] == "none" else found[1].replace("_", "-"), found[2])
     return None
 
 
 def of_whom(cluster, sample, time):
-    """By its functions, else by the cgroup that its process was in at that time, else nobody knows."""
+    """By its functions, else by its process's cgroup then, else nobody knows. One of the host has no uid."""
     marked = mark_of(sample.functions)
     if marked:
         return marked

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # story.sh has the variables
 # Two minutes in which nothing comes or goes: shares and totals.
 accuracy() {
     ask 0.01

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # story.sh has the variables
 # Pods come, go and move. Whether all is under its right name is judged at the end, over the whole story.
 churn() {
     apply_agent 'rate = 97'
@@ -18,8 +18,9 @@ churn() {
     # Containers that are added to a pod while it runs.
     kubectl -n shop-a debug pair-0 -q --image=localhost/python:1 -c visitor \
         --env=CONTAINER=visitor --env=POD_UID="$(kubectl -n shop-a get pod pair-0 -o jsonpath='{.metadata.uid}')" \
-        -- python3 -S -c "$(cat "$here/workloads/work.py")" burn 3 >/dev/null 2>&1 ||
-        say "kubectl debug failed"
+        -- python3 -S -c "$(cat "$here/workloads/work.py")" burn 3 >"$work/debug.log" 2>&1 ||
+        { cat "$work/debug.log" && return 1; }
+    now >"$work/visited"
     sleep 10
     kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --force --timeout=120s >/dev/null 2>&1
     say "drained"

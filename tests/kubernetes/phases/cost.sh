@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # story.sh has the variables
 # What the agent takes of CPU and memory with 30 pods on the node, at its usual rate.
 cost() {
     apply_agent 'rate = 19'

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # story.sh has the variables
 # What happens to nodes. The service in C always needs CPUs, so a second without a sample of it was not sampled.
 faults() {
     apply_agent 'rate = 97'
@@ -9,10 +9,10 @@ faults() {
     fault "the agent is killed" agent_killed
     fault "the kubelet restarts" restart kubelet
     fault "containerd restarts" restart containerd
-    fault "the agent's pod is evicted" evict
-    fault "its settings change" apply_agent 'rate = 97' 'log-level = "info,strata=debug"'
-    fault "its image is upgraded" upgrade
-    fault "the API server is away for 20 s" api_away
+    fault "the agent's pod is evicted" to_another_pod evict
+    fault "its settings change" to_another_pod apply_agent 'rate = 97' 'log-level = "info,strata=debug"'
+    fault "its image is upgraded" to_another_pod upgrade
+    fault "the API server is away for 20 s" restart kube-apiserver 20
     settle
     judge faults
 }
@@ -26,31 +26,51 @@ fault() { # WHAT COMMAND…
     printf '%s %s %s\n' "$began" "$(now)" "$what" >>"$work/faults"
     say "$what"
 }
+# Each fault has to have happened, or nothing is shown by what was sampled meanwhile.
+agent_uid() { kubectl -n strata get pod "$(agent_pod)" -o jsonpath='{.metadata.uid}'; }
+agent_restarts() { kubectl -n strata get pod "$(agent_pod)" -o jsonpath='{.status.containerStatuses[0].restartCount}'; }
 agent_killed() {
-    local uid pid
-    uid=$(kubectl -n strata get pod "$(agent_pod)" -o jsonpath='{.metadata.uid}')
+    local uid pid before
+    uid=$(agent_uid)
+    before=$(agent_restarts)
     # The pause container is in a cgroup of its own beside it.
+    # shellcheck disable=SC2013 # a number a line
     for pid in $(awk -v uid="$uid" '$5 == uid { print $3 }' "$work/processes" | sort -u); do
         case $(readlink "/proc/$pid/exe" 2>/dev/null) in */strata) kill -KILL "$pid" ;; esac
     done
-    sleep 5
+    until_true 60 restarted_to $((before + 1))
+    [ "$(agent_uid)" = "$uid" ] || { echo "story.sh: the agent's pod went, not its process alone" >&2 && return 1; }
 }
-end_program() { # It may take a while over its goodbyes.
+restarted_to() { [ "$(agent_restarts)" = "$1" ]; }
+to_another_pod() { # COMMAND…
+    local before
+    before=$(agent_uid)
+    "$@"
+    rolled_out strata ds/strata-agent
+    until_true 60 another_pod "$before"
+}
+another_pod() {
+    local found
+    found=$(agent_uid 2>/dev/null) && [ -n "$found" ] && [ "$found" != "$1" ]
+}
+restart() { # NAME [SECONDS]: it is away for so long
     local pid
-    pid=$(cut -d' ' -f1 "$cluster/pids/$1")
+    pid=$(pid_of "$1")
     kill "$pid"
+    # It may take a while over its goodbyes.
     until_true 90 ended "$pid"
-}
-ended() { ! kill -0 "$1" 2>/dev/null; }
-restart() {
-    end_program "$1"
-    sleep 3
+    sleep "${2:-3}"
     "$xtask" cluster up --version "$(cat "$cluster/version")" >/dev/null
+    [ "$(pid_of "$1")" != "$pid" ] || { echo "story.sh: $1 was not started anew" >&2 && return 1; }
+    kill -0 "$(pid_of "$1")"
 }
+pid_of() { cut -d' ' -f1 "$cluster/pids/$1"; }
+ended() { ! kill -0 "$1" 2>/dev/null; }
 evict() {
     local pod
     pod=$(agent_pod)
-    printf '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"%s","namespace":"strata"}}' "$pod" >"$work/eviction.json"
+    printf '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"%s","namespace":"strata"}}' "$pod" \
+        >"$work/eviction.json"
     kubectl create --raw "/api/v1/namespaces/strata/pods/$pod/eviction" -f "$work/eviction.json" >/dev/null
     until_true 60 gone "$pod"
 }
@@ -58,9 +78,4 @@ gone() { ! kubectl -n strata get pod "$1" >/dev/null 2>&1; }
 upgrade() {
     "$xtask" cluster tag localhost/strata:dev localhost/strata:next >/dev/null
     kubectl -n strata set image ds/strata-agent agent=localhost/strata:next >/dev/null
-}
-api_away() {
-    end_program kube-apiserver
-    sleep 20
-    "$xtask" cluster up --version "$(cat "$cluster/version")" >/dev/null
 }

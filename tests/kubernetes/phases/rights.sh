@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # story.sh has the variables
 # The agent with all of the manifest's rights, and once without each: what stops working.
 readonly RIGHTS=(BPF PERFMON SYS_PTRACE DAC_READ_SEARCH SYSLOG CHECKPOINT_RESTORE)
 rights() {
