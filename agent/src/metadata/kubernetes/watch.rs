@@ -7,33 +7,55 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, future};
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 
+use super::backoff::Backoff;
 use super::object::{PodObject, pod, pod_resource};
 use super::owners::{Owners, ask};
+use super::trouble::Trouble;
 use super::{KubernetesError, MakeConfig, Status};
 use crate::metadata::pods::{Owner, Pod, Pods};
 
 /// Longest quiet time of a connection: the server marks its place in a watch once a minute.
 const QUIET: Duration = Duration::from_secs(150);
-/// After which time without an answer everything is made anew: certificates, addresses.
-const ANEW: Duration = Duration::from_secs(120);
-/// Pause before that, where it fails at once.
-const PAUSE: Duration = Duration::from_secs(5);
-/// Between two questions for an owner that could not be answered: doubled up to the second.
-const SOON: Duration = Duration::from_millis(500);
-const SELDOM: Duration = Duration::from_secs(60);
 /// Most owners that are asked for at the same time, and that wait to be.
 const ASKED: usize = 8;
 const WAITING: usize = 4096;
+
+/// How long things take.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// After how long a row of failures everything is made anew: certificates, addresses.
+    pub anew: Duration,
+    /// Pauses after failures: doubled from the first up to the most.
+    pub first: Duration,
+    pub most: Duration,
+    /// The same between two questions for an owner that could not be answered.
+    pub soon: Duration,
+    pub seldom: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            anew: Duration::from_secs(120),
+            first: Duration::from_millis(800),
+            most: Duration::from_secs(30),
+            soon: Duration::from_millis(500),
+            seldom: Duration::from_secs(60),
+        }
+    }
+}
 
 pub struct Watch {
     node: String,
     config: Box<MakeConfig>,
     pods: Arc<Pods>,
     status: Arc<Mutex<Status>>,
+    times: Times,
+    backoff: Backoff,
+    trouble: Trouble,
     owners: Owners,
     /// Owners to ask for, with the pods' namespace and when.
     wanted: Vec<Question>,
@@ -43,7 +65,7 @@ pub struct Watch {
     listed: HashSet<String>,
     /// Whether there was a whole list.
     has_list: bool,
-    /// When the server last answered.
+    /// When the server last told something.
     answered: Instant,
 }
 
@@ -61,12 +83,16 @@ impl Watch {
         config: Box<MakeConfig>,
         pods: Arc<Pods>,
         status: Arc<Mutex<Status>>,
+        times: Times,
     ) -> Self {
         Self {
             node: node.to_owned(),
             config,
             pods,
             status,
+            times,
+            backoff: Backoff::new(times.first, times.most),
+            trouble: Trouble::default(),
             owners: Owners::default(),
             wanted: Vec::new(),
             asking: HashSet::new(),
@@ -81,12 +107,12 @@ impl Watch {
         loop {
             self.answered = Instant::now();
             self.pods.expect();
-            match self.client() {
+            let pause = match self.client() {
                 Ok(client) => self.watch(client).await,
                 Err(error) => self.failed("config", &error.to_string()),
-            }
+            };
             self.pods.set_current(false);
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -98,11 +124,13 @@ impl Watch {
         Client::try_from(config).map_err(|error| KubernetesError::Config(Box::new(error)))
     }
 
-    /// Returns when the server has not answered for long.
-    async fn watch(&mut self, client: Client) {
+    /// Returns when the server has told nothing for long, with the pause until the next try.
+    async fn watch(&mut self, client: Client) -> Duration {
         let api: Api<PodObject> = Api::all_with(client.clone(), &pod_resource());
         let config = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
-        let mut events = pin!(watcher(api, config).default_backoff());
+        let mut events = pin!(watcher(api, config));
+        // Nothing is asked for before then.
+        let mut resume = None;
         let mut asked = FuturesUnordered::new();
         self.asking.clear();
         loop {
@@ -117,23 +145,28 @@ impl Watch {
             }
             // A question that waits for its time.
             let next = self.wanted.iter().map(|question| question.next).min();
-            let next = next.filter(|_| asked.len() < ASKED);
-            let next = async {
-                match next {
-                    Some(next) => tokio::time::sleep_until(next).await,
-                    None => future::pending().await,
+            let next = until(next.filter(|_| asked.len() < ASKED));
+            let event = async {
+                if resume.is_some() {
+                    until(resume).await;
                 }
+                events.next().await
             };
             tokio::select! {
-                event = events.next() => match event {
-                    Some(Ok(event)) => self.take(event),
-                    Some(Err(error)) => {
-                        self.failed(cause(&error), &error.to_string());
-                        if self.answered.elapsed() > ANEW {
-                            return;
-                        }
+                event = event => match event {
+                    Some(Ok(event)) => {
+                        resume = None;
+                        self.take(event);
                     }
-                    None => return,
+                    Some(Err(error)) => {
+                        let pause = self.failed(cause(&error), &error.to_string());
+                        if self.answered.elapsed() > self.times.anew {
+                            return pause;
+                        }
+                        resume = Some(tokio::time::Instant::now() + pause);
+                    }
+                    // It has no end.
+                    None => return self.backoff.pause(Instant::now()),
                 },
                 Some((question, answer)) = asked.next(), if !asked.is_empty() => {
                     self.take_answer(question, answer);
@@ -144,14 +177,18 @@ impl Watch {
     }
 
     fn take(&mut self, event: Event<PodObject>) {
-        self.answered = Instant::now();
-        {
-            let mut status = self.status();
-            status.last_error = None;
-            match event {
-                Event::Init => status.lists += 1,
-                Event::InitDone => {}
-                _ => status.events += 1,
+        match event {
+            // A list is going to be asked for: no answer yet.
+            Event::Init => {}
+            Event::InitApply(_) => self.status().events += 1,
+            Event::InitDone => {
+                self.status().lists += 1;
+                self.answered();
+            }
+            Event::Apply(_) | Event::Delete(_) => {
+                self.status().events += 1;
+                self.backoff.reset();
+                self.answered();
             }
         }
         match event {
@@ -194,13 +231,20 @@ impl Watch {
         }
     }
 
+    fn answered(&mut self) {
+        self.answered = Instant::now();
+        self.trouble.end();
+        self.show();
+    }
+
     fn set(&mut self, mut pod: Pod) {
         let owner = self.owners.complete(&mut pod);
         let namespace = pod.namespace.clone();
         let asked = |owner: &Owner| self.wanted.iter().find(|other| other.owner == *owner);
         let asked = owner.as_ref().and_then(asked);
         // One that could not be asked for is not waited for.
-        let is_waiting = owner.is_some() && asked.is_none_or(|question| question.wait == SOON);
+        let is_waiting =
+            owner.is_some() && asked.is_none_or(|question| question.wait == self.times.soon);
         let asking = owner.as_ref().map(|owner| self.asking.contains(&owner.uid));
         let is_new = asked.is_none() && asking == Some(false);
         self.pods.set(pod, is_waiting);
@@ -212,7 +256,7 @@ impl Watch {
                 owner,
                 namespace,
                 next: tokio::time::Instant::now(),
-                wait: SOON,
+                wait: self.times.soon,
             });
         }
     }
@@ -246,36 +290,46 @@ impl Watch {
                 }
                 self.wanted.push(Question {
                     next: tokio::time::Instant::now() + question.wait,
-                    wait: SELDOM.min(question.wait * 2),
+                    wait: self.times.seldom.min(question.wait * 2),
                     ..question
                 });
             }
         }
     }
 
-    /// The watch does not go on by itself.
-    fn failed(&self, cause: &'static str, text: &str) {
+    /// The watch does not go on by itself. How long it is to pause.
+    fn failed(&mut self, cause: &'static str, text: &str) -> Duration {
         // What was known is not known to hold.
         self.pods.set_current(false);
         self.count(cause, text);
+        self.backoff.pause(Instant::now())
     }
 
-    fn count(&self, cause: &'static str, text: &str) {
-        let mut status = self.status();
-        *status.errors.entry(cause).or_default() += 1;
-        let is_new = status.last_error.as_deref() != Some(text);
-        status.last_error = Some(text.to_owned());
-        drop(status);
-        if is_new {
+    fn count(&mut self, cause: &'static str, text: &str) {
+        *self.status().errors.entry(cause).or_default() += 1;
+        if self.trouble.add(cause, text) {
             tracing::warn!(
                 cause,
                 "The API server can't be asked for pods; their names are those known before: {text}"
             );
         }
+        self.show();
+    }
+
+    fn show(&self) {
+        self.status().last_error = self.trouble.last().cloned();
     }
 
     fn status(&self) -> std::sync::MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// None: never.
+async fn until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => future::pending().await,
     }
 }
 
