@@ -6,6 +6,7 @@
 
 mod backoff;
 mod object;
+mod opened;
 mod owners;
 #[cfg(test)]
 mod tests;

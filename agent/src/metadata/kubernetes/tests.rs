@@ -204,7 +204,7 @@ fn a_server_that_refuses_is_asked_again() {
     // The client may repeat some of them by itself.
     assert!((1..=3).contains(&counted), "{errors:?}");
     assert!(errors.contains_key("unauthorized"), "{errors:?}");
-    assert_eq!(kubernetes.status().last_error, None);
+    until("all is well", || kubernetes.status().last_error.is_none());
 }
 
 #[test]
@@ -288,6 +288,58 @@ fn a_connection_that_is_cut_goes_on_where_it_was() {
         .any(|head| head.contains("watch=true") && head.contains("resourceVersion=5"));
     assert!(resumed, "{requests:?}");
     assert_eq!(kubernetes.status().lists, 1);
+}
+
+#[test]
+fn a_quiet_watch_that_breaks_and_goes_on_needs_no_event_to_be_current() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![pod("a", 1, "c1")])].into(),
+        watches: [
+            Reply::Broken(Duration::ZERO),
+            Reply::Broken(Duration::ZERO),
+            Reply::Json(503, status(503, "ServiceUnavailable")),
+            Reply::Stream(Vec::new()),
+        ]
+        .into(),
+        ..Script::default()
+    });
+    let config = server.config();
+    let watched = Watched::new(Box::new(move || Ok(config.clone())), QUICK);
+    let (pods, state) = (watched.pods, watched.status);
+    let mut were_current = false;
+    let said = said(watched.watch, || {
+        let state = state.lock().expect("status");
+        let have_failed = state.errors.values().sum::<u64>() == 3;
+        were_current |= have_failed && state.last_error.is_some() && pods.is_current();
+        have_failed && state.last_error.is_none() && pods.is_current()
+    });
+    // From when it was open, and not only from when it was believed in.
+    assert!(were_current);
+    assert_eq!(said.matches("can't be asked for pods").count(), 2, "{said}");
+    let state = state.lock().expect("status");
+    assert_eq!((state.lists, state.events), (1, 1));
+    assert_eq!((state.errors["connection"], state.errors["server"]), (2, 1));
+}
+
+#[test]
+fn one_failure_after_a_long_quiet_time_asks_for_no_list() {
+    let server = Server::start(Script {
+        lists: (0..9).map(|_| list(1, Vec::new())).collect(),
+        watches: [
+            Reply::Broken(Duration::from_millis(500)),
+            Reply::Stream(Vec::new()),
+        ]
+        .into(),
+        ..Script::default()
+    });
+    let kubernetes = server.watch_in(Times {
+        anew: Duration::from_millis(200),
+        ..QUICK
+    });
+    until("the failure", || !kubernetes.status().errors.is_empty());
+    until("all pods", || kubernetes.status().current);
+    until("all is well", || kubernetes.status().last_error.is_none());
+    assert_eq!(server.lists().len(), 1);
 }
 
 #[test]

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt, future};
+use futures_util::{FutureExt, StreamExt, future};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
+use tokio::sync::Notify;
 
 use super::backoff::Backoff;
 use super::object::{PodObject, pod, pod_resource};
+use super::opened::telling;
 use super::owners::{Owners, ask};
 use super::trouble::Trouble;
 use super::{KubernetesError, MakeConfig, Status};
@@ -28,6 +30,8 @@ const WAITING: usize = 4096;
 pub struct Times {
     /// After how long a row of failures everything is made anew: certificates, addresses.
     pub anew: Duration,
+    /// How long a watch is to be open before it is believed that it goes on.
+    pub settled: Duration,
     /// Pauses after failures: doubled from the first up to the most.
     pub first: Duration,
     pub most: Duration,
@@ -40,6 +44,7 @@ impl Default for Times {
     fn default() -> Self {
         Self {
             anew: Duration::from_secs(120),
+            settled: Duration::from_secs(2),
             first: Duration::from_millis(800),
             most: Duration::from_secs(30),
             soon: Duration::from_millis(500),
@@ -65,8 +70,8 @@ pub struct Watch {
     listed: HashSet<String>,
     /// Whether there was a whole list.
     has_list: bool,
-    /// When the server last told something.
-    answered: Instant,
+    /// When this client's failures began, if they are not over.
+    failing: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -98,14 +103,14 @@ impl Watch {
             asking: HashSet::new(),
             listed: HashSet::new(),
             has_list: false,
-            answered: Instant::now(),
+            failing: None,
         }
     }
 
     /// Watches until nobody wants it any more.
     pub async fn run(mut self) {
         loop {
-            self.answered = Instant::now();
+            self.failing = None;
             self.pods.expect();
             let pause = match self.client() {
                 Ok(client) => self.watch(client).await,
@@ -124,13 +129,16 @@ impl Watch {
         Client::try_from(config).map_err(|error| KubernetesError::Config(Box::new(error)))
     }
 
-    /// Returns when the server has told nothing for long, with the pause until the next try.
+    /// Returns when it has gone wrong for long, with the pause until the next try.
     async fn watch(&mut self, client: Client) -> Duration {
-        let api: Api<PodObject> = Api::all_with(client.clone(), &pod_resource());
+        let opened = Arc::new(Notify::new());
+        let api: Api<PodObject> = Api::all_with(telling(client.clone(), &opened), &pod_resource());
         let config = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
         let mut events = pin!(watcher(api, config));
         // Nothing is asked for before then.
         let mut resume = None;
+        // When an open watch is believed in.
+        let mut settled = None;
         let mut asked = FuturesUnordered::new();
         self.asking.clear();
         loop {
@@ -160,16 +168,29 @@ impl Watch {
                     }
                     Some(Err(error)) => {
                         let pause = self.failed(cause(&error), &error.to_string());
-                        if self.answered.elapsed() > self.times.anew {
+                        let failing = self.failing.map(|begin| begin.elapsed());
+                        if failing.is_some_and(|failing| failing > self.times.anew) {
                             return pause;
                         }
                         resume = Some(tokio::time::Instant::now() + pause);
+                        // What was open is so no more, even if that was not heard of yet.
+                        settled = None;
+                        let _ = opened.notified().now_or_never();
                     }
                     // It has no end.
                     None => return self.backoff.pause(Instant::now()),
                 },
                 Some((question, answer)) = asked.next(), if !asked.is_empty() => {
                     self.take_answer(question, answer);
+                }
+                () = opened.notified() => {
+                    // It goes on where the last one ended, so nothing was missed.
+                    self.pods.set_current(self.has_list);
+                    settled = Some(tokio::time::Instant::now() + self.times.settled);
+                }
+                () = until(settled) => {
+                    settled = None;
+                    self.recovered();
                 }
                 () = next => {}
             }
@@ -182,13 +203,13 @@ impl Watch {
             Event::Init => {}
             Event::InitApply(_) => self.status().events += 1,
             Event::InitDone => {
+                // That it can also be watched is still to be seen.
                 self.status().lists += 1;
-                self.answered();
             }
             Event::Apply(_) | Event::Delete(_) => {
                 self.status().events += 1;
                 self.backoff.reset();
-                self.answered();
+                self.recovered();
             }
         }
         match event {
@@ -231,8 +252,9 @@ impl Watch {
         }
     }
 
-    fn answered(&mut self) {
-        self.answered = Instant::now();
+    /// Pods are told of again.
+    fn recovered(&mut self) {
+        self.failing = None;
         self.trouble.end();
         self.show();
     }
@@ -302,7 +324,9 @@ impl Watch {
         // What was known is not known to hold.
         self.pods.set_current(false);
         self.count(cause, text);
-        self.backoff.pause(Instant::now())
+        let now = Instant::now();
+        self.failing.get_or_insert(now);
+        self.backoff.pause(now)
     }
 
     fn count(&mut self, cause: &'static str, text: &str) {

@@ -17,6 +17,7 @@ use crate::metadata::kubernetes::watch::Times;
 /// Nobody waits long for a server on the same machine.
 pub const QUICK: Times = Times {
     anew: Duration::from_secs(120),
+    settled: Duration::from_millis(200),
     first: Duration::from_millis(20),
     most: Duration::from_millis(160),
     soon: Duration::from_millis(20),
@@ -30,6 +31,8 @@ pub enum Reply {
     Stream(Vec<Value>),
     /// The same, but cut off.
     Cut(Vec<Value>),
+    /// A watch that is silent for so long and then breaks.
+    Broken(Duration),
 }
 
 #[derive(Default)]
@@ -146,6 +149,13 @@ fn serve(stream: &TcpStream, script: &Mutex<Script>, held: &Mutex<Vec<Sender<()>
                     _ => {}
                 }
             }
+        }
+        Reply::Broken(after) => {
+            send(out, &[])?;
+            thread::sleep(after);
+            let _ = out.write_all(b"no chunk\r\n");
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            None
         }
         Reply::Cut(events) => {
             send(out, &events)?;
