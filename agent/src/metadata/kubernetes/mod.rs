@@ -8,6 +8,7 @@ mod backoff;
 mod object;
 mod opened;
 mod owners;
+mod questions;
 #[cfg(test)]
 mod tests;
 mod trouble;

@@ -342,11 +342,16 @@ fn one_failure_after_a_long_quiet_time_asks_for_no_list() {
     assert_eq!(server.lists().len(), 1);
 }
 
+fn refusals() -> VecDeque<Reply> {
+    let refusal = || Reply::Json(403, status(403, "Forbidden"));
+    (0..10_000).map(|_| refusal()).collect()
+}
+
 #[test]
 fn an_owner_that_may_not_be_read_is_left_out() {
     let server = Server::start(Script {
         lists: [list(1, vec![pod("a", 1, "c1")])].into(),
-        owners: [Reply::Json(403, status(403, "Forbidden"))].into(),
+        owners: refusals(),
         ..Script::default()
     });
     let kubernetes = server.watch();
@@ -357,6 +362,38 @@ fn an_owner_that_may_not_be_read_is_left_out() {
     pods.wait(&wanted, begin + Duration::from_secs(60));
     assert!(begin.elapsed() < Duration::from_secs(30));
     assert_eq!(owners(pods, "c1"), ["ReplicaSet web-1"]);
+}
+
+#[test]
+fn a_right_that_is_missing_is_told_of_once_and_looked_for_again() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![pod("a", 1, "c1")])].into(),
+        owners: refusals(),
+        ..Script::default()
+    });
+    let config = server.config();
+    let watched = Watched::new(Box::new(move || Ok(config.clone())), QUICK);
+    let (pods, state) = (watched.pods, watched.status);
+    let said = said(watched.watch, || {
+        let state = state.lock().expect("status");
+        let is_known = owners(&pods, "c1").len() == 2;
+        let are_refused = state.errors.get("forbidden") >= Some(&3);
+        if are_refused && !is_known {
+            // It is no fault of the pods' own.
+            assert!(pods.is_current());
+            assert_eq!(owners(&pods, "c1"), ["ReplicaSet web-1"]);
+            let told = state.last_error.as_deref().unwrap_or_default();
+            assert!(told.contains("right to get replicasets in apps"), "{told}");
+            server.script.lock().expect("script").owners = [deployment()].into();
+        }
+        is_known
+    });
+    assert_eq!(
+        said.matches("right to get replicasets").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(state.lock().expect("status").last_error, None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The list and watch of a node's pods.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,16 +14,18 @@ use tokio::sync::Notify;
 use super::backoff::Backoff;
 use super::object::{PodObject, pod, pod_resource};
 use super::opened::telling;
-use super::owners::{Owners, ask};
+use super::owners::{Owners, ask, right};
+use super::questions::{Question, Questions};
 use super::trouble::Trouble;
 use super::{KubernetesError, MakeConfig, Status};
 use crate::metadata::pods::{Owner, Pod, Pods};
 
 /// Longest quiet time of a connection: the server marks its place in a watch once a minute.
 const QUIET: Duration = Duration::from_secs(150);
-/// Most owners that are asked for at the same time, and that wait to be.
+/// A right is missing.
+const FORBIDDEN: &str = "forbidden";
+/// Most owners that are asked for at the same time.
 const ASKED: usize = 8;
-const WAITING: usize = 4096;
 
 /// How long things take.
 #[derive(Clone, Copy)]
@@ -38,6 +40,8 @@ pub struct Times {
     /// The same between two questions for an owner that could not be answered.
     pub soon: Duration,
     pub seldom: Duration,
+    /// The pause where owners may not be read: until somebody gives the right, all agents ask in vain.
+    pub refused: Duration,
 }
 
 impl Default for Times {
@@ -49,6 +53,7 @@ impl Default for Times {
             most: Duration::from_secs(30),
             soon: Duration::from_millis(500),
             seldom: Duration::from_secs(60),
+            refused: Duration::from_secs(600),
         }
     }
 }
@@ -62,24 +67,15 @@ pub struct Watch {
     backoff: Backoff,
     trouble: Trouble,
     owners: Owners,
-    /// Owners to ask for, with the pods' namespace and when.
-    wanted: Vec<Question>,
-    /// Uids of owners that are being asked for.
-    asking: HashSet<String>,
+    questions: Questions,
+    /// What goes wrong with them, by the right that they need.
+    owners_trouble: BTreeMap<&'static str, Trouble>,
     /// The uids of a list that is under way.
     listed: HashSet<String>,
     /// Whether there was a whole list.
     has_list: bool,
     /// When this client's failures began, if they are not over.
     failing: Option<Instant>,
-}
-
-#[derive(Clone)]
-struct Question {
-    owner: Owner,
-    namespace: String,
-    next: tokio::time::Instant,
-    wait: Duration,
 }
 
 impl Watch {
@@ -99,8 +95,8 @@ impl Watch {
             backoff: Backoff::new(times.first, times.most),
             trouble: Trouble::default(),
             owners: Owners::default(),
-            wanted: Vec::new(),
-            asking: HashSet::new(),
+            questions: Questions::new(times),
+            owners_trouble: BTreeMap::new(),
             listed: HashSet::new(),
             has_list: false,
             failing: None,
@@ -140,10 +136,10 @@ impl Watch {
         // When an open watch is believed in.
         let mut settled = None;
         let mut asked = FuturesUnordered::new();
-        self.asking.clear();
+        self.questions.begin_anew();
         loop {
             while asked.len() < ASKED
-                && let Some(question) = self.take_question()
+                && let Some(question) = self.questions.take()
             {
                 let client = client.clone();
                 asked.push(async move {
@@ -152,7 +148,7 @@ impl Watch {
                 });
             }
             // A question that waits for its time.
-            let next = self.wanted.iter().map(|question| question.next).min();
+            let next = self.questions.next();
             let next = until(next.filter(|_| asked.len() < ASKED));
             let event = async {
                 if resume.is_some() {
@@ -261,76 +257,67 @@ impl Watch {
 
     fn set(&mut self, mut pod: Pod) {
         let owner = self.owners.complete(&mut pod);
-        let namespace = pod.namespace.clone();
-        let asked = |owner: &Owner| self.wanted.iter().find(|other| other.owner == *owner);
-        let asked = owner.as_ref().and_then(asked);
-        // One that could not be asked for is not waited for.
-        let is_waiting =
-            owner.is_some() && asked.is_none_or(|question| question.wait == self.times.soon);
-        let asking = owner.as_ref().map(|owner| self.asking.contains(&owner.uid));
-        let is_new = asked.is_none() && asking == Some(false);
+        let is_waiting = owner.is_some_and(|owner| self.questions.want(owner, &pod.namespace));
         self.pods.set(pod, is_waiting);
-        if let Some(owner) = owner
-            && self.wanted.len() < WAITING
-            && is_new
-        {
-            self.wanted.push(Question {
-                owner,
-                namespace,
-                next: tokio::time::Instant::now(),
-                wait: self.times.soon,
-            });
-        }
-    }
-
-    fn take_question(&mut self) -> Option<Question> {
-        let now = tokio::time::Instant::now();
-        let due = self
-            .wanted
-            .iter()
-            .position(|question| question.next <= now)?;
-        let question = self.wanted.swap_remove(due);
-        self.asking.insert(question.owner.uid.clone());
-        Some(question)
     }
 
     fn take_answer(&mut self, question: Question, answer: Result<Option<Owner>, kube::Error>) {
-        self.asking.remove(&question.owner.uid);
+        let owned = self.pods.owned_by(&question.owner.uid);
         match answer {
             Ok(above) => {
                 self.owners.put(&question.owner, above);
-                for mut pod in self.pods.owned_by(&question.owner.uid) {
+                for mut pod in owned {
                     self.owners.complete(&mut pod);
                     self.pods.set(pod, false);
                 }
+                self.questions.done(&question);
+                if self.questions.go_well(&question) {
+                    self.owners_trouble.remove(right(&question.owner));
+                    self.show();
+                }
             }
             Err(error) => {
-                self.count(cause_of(&error), &error.to_string());
+                let cause = cause_of(&error);
+                self.owner_failed(cause, &question.owner, &error);
+                if owned.is_empty() {
+                    // Its pods are gone, so nobody asks any more.
+                    self.questions.done(&question);
+                } else {
+                    self.questions.failed(question, cause == FORBIDDEN);
+                }
                 // Nobody waits for it meanwhile.
-                for pod in self.pods.owned_by(&question.owner.uid) {
+                for pod in owned {
                     self.pods.set(pod, false);
                 }
-                self.wanted.push(Question {
-                    next: tokio::time::Instant::now() + question.wait,
-                    wait: self.times.seldom.min(question.wait * 2),
-                    ..question
-                });
             }
         }
+    }
+
+    fn owner_failed(&mut self, cause: &'static str, owner: &Owner, error: &kube::Error) {
+        self.count(cause);
+        let right = right(owner);
+        let remedy = if cause == FORBIDDEN {
+            format!("; the agent's ClusterRole needs the right to {right}")
+        } else {
+            String::new()
+        };
+        let text = format!("{error}{remedy}");
+        let trouble = self.owners_trouble.entry(right).or_default();
+        if trouble.add(cause, &text) {
+            tracing::warn!(
+                cause,
+                kind = owner.kind,
+                "The API server can't be asked for owners of pods, so what stands above them is not named: {text}"
+            );
+        }
+        self.show();
     }
 
     /// The watch does not go on by itself. How long it is to pause.
     fn failed(&mut self, cause: &'static str, text: &str) -> Duration {
         // What was known is not known to hold.
         self.pods.set_current(false);
-        self.count(cause, text);
-        let now = Instant::now();
-        self.failing.get_or_insert(now);
-        self.backoff.pause(now)
-    }
-
-    fn count(&mut self, cause: &'static str, text: &str) {
-        *self.status().errors.entry(cause).or_default() += 1;
+        self.count(cause);
         if self.trouble.add(cause, text) {
             tracing::warn!(
                 cause,
@@ -338,10 +325,19 @@ impl Watch {
             );
         }
         self.show();
+        let now = Instant::now();
+        self.failing.get_or_insert(now);
+        self.backoff.pause(now)
+    }
+
+    fn count(&self, cause: &'static str) {
+        *self.status().errors.entry(cause).or_default() += 1;
     }
 
     fn show(&self) {
-        self.status().last_error = self.trouble.last().cloned();
+        let of_owners = || self.owners_trouble.values().find_map(Trouble::last);
+        let last = self.trouble.last().or_else(of_owners).cloned();
+        self.status().last_error = last;
     }
 
     fn status(&self) -> std::sync::MutexGuard<'_, Status> {
@@ -379,7 +375,7 @@ fn cause_of(error: &kube::Error) -> &'static str {
 fn cause_of_code(code: u16) -> &'static str {
     match code {
         401 => "unauthorized",
-        403 => "forbidden",
+        403 => FORBIDDEN,
         410 => "gone",
         429 => "too_many_requests",
         500..=599 => "server",

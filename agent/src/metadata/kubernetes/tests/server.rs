@@ -22,6 +22,7 @@ pub const QUICK: Times = Times {
     most: Duration::from_millis(160),
     soon: Duration::from_millis(20),
     seldom: Duration::from_millis(160),
+    refused: Duration::from_millis(50),
 };
 
 /// What the server does with the next request of a kind.
