@@ -4,10 +4,14 @@
 //! On a thread of its own. While the server is away, slow or refuses, what was known stays known,
 //! and the watch goes on where it can; everything that goes wrong is counted.
 
+mod backoff;
 mod object;
+mod opened;
 mod owners;
+mod questions;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -18,6 +22,7 @@ use kube::Config;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use self::watch::{Times, Watch};
 use super::pods::{Counts, Pods};
 
 /// The variables that tell a container of its cluster.
@@ -75,11 +80,15 @@ impl Kubernetes {
     pub fn start(node: &str) -> Result<Self, KubernetesError> {
         // What is not there now, the pod was not given.
         in_cluster()?;
-        Self::start_with(node, Box::new(in_cluster))
+        Self::start_with(node, Box::new(in_cluster), Times::default())
     }
 
     /// The same by another configuration, which is asked for again when the server is away for long.
-    fn start_with(node: &str, config: Box<MakeConfig>) -> Result<Self, KubernetesError> {
+    fn start_with(
+        node: &str,
+        config: Box<MakeConfig>,
+        times: Times,
+    ) -> Result<Self, KubernetesError> {
         if node.is_empty() {
             return Err(KubernetesError::NoNode);
         }
@@ -93,7 +102,7 @@ impl Kubernetes {
             .build()
             .map_err(KubernetesError::Thread)?;
         let (stop, stopped) = oneshot::channel();
-        let watch = watch::Watch::new(node, config, Arc::clone(&pods), Arc::clone(&status));
+        let watch = Watch::new(node, config, Arc::clone(&pods), Arc::clone(&status), times);
         thread::Builder::new()
             .name("strata-pods".to_owned())
             .spawn(move || {

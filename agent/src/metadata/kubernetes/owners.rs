@@ -48,7 +48,15 @@ fn may_be_owned(kind: &str) -> bool {
     matches!(kind, "ReplicaSet" | "Job")
 }
 
-/// Asks what controls an owner. None: nothing, or it is gone or may not be asked for.
+/// The right to read owners of a kind, as roles have it.
+pub fn right(owner: &Owner) -> &'static str {
+    match &*owner.kind {
+        "ReplicaSet" => "get replicasets in apps",
+        _ => "get jobs in batch",
+    }
+}
+
+/// Asks what controls an owner. None: nothing, or it is gone.
 pub async fn ask(
     client: Client,
     namespace: &str,
@@ -65,14 +73,7 @@ pub async fn ask(
         }
         // Another one has its name by now.
         Ok(_) => Ok(None),
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
-            tracing::debug!(
-                kind = owner.kind,
-                name = owner.name,
-                "an owner can't be read: {status:?}"
-            );
-            Ok(None)
-        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,137 +1,30 @@
 //! The watch against a server of ours that goes wrong in every way that the real one may. (That it
 //! understands the real one is shown on a cluster.)
 
+mod server;
+
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use self::server::{QUICK, Reply, Script, Server};
 use super::*;
 use crate::metadata::pods::{Change, Pods};
 
-/// What the server does with the next request of a kind.
-enum Reply {
-    Json(u16, Value),
-    /// Events of a watch; then it stays open.
-    Stream(Vec<Value>),
-    /// The same, but cut off.
-    Cut(Vec<Value>),
-}
+/// A log that is looked at.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
 
-#[derive(Default)]
-struct Script {
-    lists: VecDeque<Reply>,
-    watches: VecDeque<Reply>,
-    owners: VecDeque<Reply>,
-    /// Heads of all requests.
-    requests: Vec<String>,
-}
-
-struct Server {
-    script: Arc<Mutex<Script>>,
-    uri: String,
-    /// Connections that stay open end with it.
-    _open: Arc<Mutex<Vec<Sender<()>>>>,
-}
-
-impl Server {
-    fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let uri = format!("http://{}", listener.local_addr().expect("its address"));
-        let script = Arc::new(Mutex::new(script));
-        let open: Arc<Mutex<Vec<Sender<()>>>> = Arc::default();
-        let (own, held) = (Arc::clone(&script), Arc::clone(&open));
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (script, held) = (Arc::clone(&own), Arc::clone(&held));
-                thread::spawn(move || while serve(&stream, &script, &held).is_some() {});
-            }
-        });
-        Self {
-            script,
-            uri,
-            _open: open,
-        }
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("log").write(bytes)
     }
 
-    fn watch(&self) -> Kubernetes {
-        let uri = self.uri.parse::<http::Uri>().expect("a URI");
-        let config = move || Ok(Config::new(uri.clone()));
-        Kubernetes::start_with("n1", Box::new(config)).expect("a watch")
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
-
-    fn requests(&self) -> Vec<String> {
-        self.script.lock().expect("script").requests.clone()
-    }
-}
-
-/// Answers one request. None: the connection is done for.
-fn serve(stream: &TcpStream, script: &Mutex<Script>, held: &Mutex<Vec<Sender<()>>>) -> Option<()> {
-    let mut lines = BufReader::new(stream).lines();
-    let head = lines.next()?.ok()?;
-    while !lines.next()?.ok()?.is_empty() {}
-    let reply = {
-        let mut script = script.lock().expect("script");
-        script.requests.push(head.clone());
-        if head.contains("/apis/") {
-            script.owners.pop_front()
-        } else if head.contains("watch=true") {
-            script.watches.pop_front()
-        } else {
-            script.lists.pop_front()
-        }
-    };
-    let mut out = stream;
-    match reply.unwrap_or_else(|| Reply::Stream(Vec::new())) {
-        Reply::Json(code, value) => {
-            let body = value.to_string();
-            let length = body.len();
-            write!(
-                out,
-                "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-            )
-            .ok()
-        }
-        Reply::Stream(events) => {
-            send(out, &events)?;
-            let (tell, told) = channel();
-            held.lock().expect("held").push(tell);
-            // Until the client goes, or the server.
-            stream
-                .set_read_timeout(Some(Duration::from_millis(50)))
-                .ok()?;
-            loop {
-                match out.read(&mut [0]) {
-                    Ok(0) => return None,
-                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return None,
-                    _ if told.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) => {
-                        return None;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Reply::Cut(events) => {
-            send(out, &events)?;
-            let _ = out.write_all(b"ff\r\n{\"type\":\"ADDED\",");
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-            None
-        }
-    }
-}
-
-fn send(mut out: &TcpStream, events: &[Value]) -> Option<()> {
-    let head =
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-    out.write_all(head.as_bytes()).ok()?;
-    for event in events {
-        let line = format!("{event}\n");
-        write!(out, "{:x}\r\n{line}\r\n", line.len()).ok()?;
-    }
-    Some(())
 }
 
 fn pod(uid: &str, version: u64, container: &str) -> Value {
@@ -204,6 +97,56 @@ fn owners(pods: &Pods, container: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a watch says on this thread until something holds.
+fn said(watch: Watch, mut holds: impl FnMut() -> bool) -> String {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let begin = Instant::now();
+    let held = async {
+        while !holds() && begin.elapsed() < Duration::from_secs(60) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = watch.run() => {}
+                () = held => {}
+            }
+        });
+    });
+    assert!(begin.elapsed() < Duration::from_secs(60), "never");
+    let log = log.0.lock().expect("log").clone();
+    String::from_utf8(log).expect("text")
+}
+
+/// One that names pods of this server, as `start_with` makes it.
+struct Watched {
+    watch: Watch,
+    pods: Arc<Pods>,
+    status: Arc<Mutex<Status>>,
+}
+
+impl Watched {
+    fn new(config: Box<MakeConfig>, times: Times) -> Self {
+        let pods = Arc::new(Pods::default());
+        let status: Arc<Mutex<Status>> = Arc::default();
+        let watch = Watch::new("n1", config, Arc::clone(&pods), Arc::clone(&status), times);
+        Self {
+            watch,
+            pods,
+            status,
+        }
+    }
+}
+
 #[test]
 fn pods_come_change_and_go() {
     let server = Server::start(Script {
@@ -261,7 +204,41 @@ fn a_server_that_refuses_is_asked_again() {
     // The client may repeat some of them by itself.
     assert!((1..=3).contains(&counted), "{errors:?}");
     assert!(errors.contains_key("unauthorized"), "{errors:?}");
-    assert_eq!(kubernetes.status().last_error, None);
+    until("all is well", || kubernetes.status().last_error.is_none());
+}
+
+#[test]
+fn a_server_that_is_away_for_long_is_asked_seldom_and_everything_is_made_anew() {
+    let refusals = (0..12).map(|_| Reply::Json(503, status(503, "ServiceUnavailable")));
+    let mut lists: VecDeque<Reply> = refusals.collect();
+    lists.push_back(list(1, vec![pod("a", 1, "c1")]));
+    let server = Server::start(Script {
+        lists,
+        ..Script::default()
+    });
+    let made = Arc::new(AtomicUsize::new(0));
+    let (config, count) = (server.config(), Arc::clone(&made));
+    let config = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(config.clone())
+    };
+    let times = Times {
+        anew: Duration::from_millis(400),
+        ..QUICK
+    };
+    let watched = Watched::new(Box::new(config), times);
+    let pods = watched.pods;
+    let said = said(watched.watch, || pods.is_current());
+    assert!(made.load(Ordering::Relaxed) > 1);
+    let lists = server.lists();
+    assert_eq!(lists.len(), 13);
+    for pair in lists.windows(2).skip(4) {
+        assert!(pair[1] - pair[0] >= QUICK.most, "{lists:?}");
+    }
+    let warnings = said.matches("can't be asked for pods").count();
+    assert_eq!(warnings, 1, "{said}");
+    let status = watched.status.lock().expect("status");
+    assert_eq!((status.lists, status.errors["server"]), (1, 12));
 }
 
 #[test]
@@ -314,10 +291,67 @@ fn a_connection_that_is_cut_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_quiet_watch_that_breaks_and_goes_on_needs_no_event_to_be_current() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![pod("a", 1, "c1")])].into(),
+        watches: [
+            Reply::Broken(Duration::ZERO),
+            Reply::Broken(Duration::ZERO),
+            Reply::Json(503, status(503, "ServiceUnavailable")),
+            Reply::Stream(Vec::new()),
+        ]
+        .into(),
+        ..Script::default()
+    });
+    let config = server.config();
+    let watched = Watched::new(Box::new(move || Ok(config.clone())), QUICK);
+    let (pods, state) = (watched.pods, watched.status);
+    let mut were_current = false;
+    let said = said(watched.watch, || {
+        let state = state.lock().expect("status");
+        let have_failed = state.errors.values().sum::<u64>() == 3;
+        were_current |= have_failed && state.last_error.is_some() && pods.is_current();
+        have_failed && state.last_error.is_none() && pods.is_current()
+    });
+    // From when it was open, and not only from when it was believed in.
+    assert!(were_current);
+    assert_eq!(said.matches("can't be asked for pods").count(), 2, "{said}");
+    let state = state.lock().expect("status");
+    assert_eq!((state.lists, state.events), (1, 1));
+    assert_eq!((state.errors["connection"], state.errors["server"]), (2, 1));
+}
+
+#[test]
+fn one_failure_after_a_long_quiet_time_asks_for_no_list() {
+    let server = Server::start(Script {
+        lists: (0..9).map(|_| list(1, Vec::new())).collect(),
+        watches: [
+            Reply::Broken(Duration::from_millis(500)),
+            Reply::Stream(Vec::new()),
+        ]
+        .into(),
+        ..Script::default()
+    });
+    let kubernetes = server.watch_in(Times {
+        anew: Duration::from_millis(200),
+        ..QUICK
+    });
+    until("the failure", || !kubernetes.status().errors.is_empty());
+    until("all pods", || kubernetes.status().current);
+    until("all is well", || kubernetes.status().last_error.is_none());
+    assert_eq!(server.lists().len(), 1);
+}
+
+fn refusals() -> VecDeque<Reply> {
+    let refusal = || Reply::Json(403, status(403, "Forbidden"));
+    (0..10_000).map(|_| refusal()).collect()
+}
+
+#[test]
 fn an_owner_that_may_not_be_read_is_left_out() {
     let server = Server::start(Script {
         lists: [list(1, vec![pod("a", 1, "c1")])].into(),
-        owners: [Reply::Json(403, status(403, "Forbidden"))].into(),
+        owners: refusals(),
         ..Script::default()
     });
     let kubernetes = server.watch();
@@ -328,6 +362,38 @@ fn an_owner_that_may_not_be_read_is_left_out() {
     pods.wait(&wanted, begin + Duration::from_secs(60));
     assert!(begin.elapsed() < Duration::from_secs(30));
     assert_eq!(owners(pods, "c1"), ["ReplicaSet web-1"]);
+}
+
+#[test]
+fn a_right_that_is_missing_is_told_of_once_and_looked_for_again() {
+    let server = Server::start(Script {
+        lists: [list(1, vec![pod("a", 1, "c1")])].into(),
+        owners: refusals(),
+        ..Script::default()
+    });
+    let config = server.config();
+    let watched = Watched::new(Box::new(move || Ok(config.clone())), QUICK);
+    let (pods, state) = (watched.pods, watched.status);
+    let said = said(watched.watch, || {
+        let state = state.lock().expect("status");
+        let is_known = owners(&pods, "c1").len() == 2;
+        let are_refused = state.errors.get("forbidden") >= Some(&3);
+        if are_refused && !is_known {
+            // It is no fault of the pods' own.
+            assert!(pods.is_current());
+            assert_eq!(owners(&pods, "c1"), ["ReplicaSet web-1"]);
+            let told = state.last_error.as_deref().unwrap_or_default();
+            assert!(told.contains("right to get replicasets in apps"), "{told}");
+            server.script.lock().expect("script").owners = [deployment()].into();
+        }
+        is_known
+    });
+    assert_eq!(
+        said.matches("right to get replicasets").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(state.lock().expect("status").last_error, None);
 }
 
 #[test]
@@ -357,7 +423,7 @@ fn an_owner_that_can_t_be_asked_for_keeps_nobody_waiting() {
 
 #[test]
 fn who_is_not_in_a_pod_is_told_so() {
-    let error = Kubernetes::start_with("", Box::new(in_cluster))
+    let error = Kubernetes::start_with("", Box::new(in_cluster), Times::default())
         .err()
         .expect("no node");
     assert!(error.to_string().contains("STRATA_NODE_NAME"), "{error}");

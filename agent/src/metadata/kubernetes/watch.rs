@@ -1,58 +1,81 @@
 //! The list and watch of a node's pods.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt, future};
-use kube::runtime::WatchStreamExt;
+use futures_util::{FutureExt, StreamExt, future};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
+use tokio::sync::Notify;
 
+use super::backoff::Backoff;
 use super::object::{PodObject, pod, pod_resource};
-use super::owners::{Owners, ask};
+use super::opened::telling;
+use super::owners::{Owners, ask, right};
+use super::questions::{Question, Questions};
+use super::trouble::Trouble;
 use super::{KubernetesError, MakeConfig, Status};
 use crate::metadata::pods::{Owner, Pod, Pods};
 
 /// Longest quiet time of a connection: the server marks its place in a watch once a minute.
 const QUIET: Duration = Duration::from_secs(150);
-/// After which time without an answer everything is made anew: certificates, addresses.
-const ANEW: Duration = Duration::from_secs(120);
-/// Pause before that, where it fails at once.
-const PAUSE: Duration = Duration::from_secs(5);
-/// Between two questions for an owner that could not be answered: doubled up to the second.
-const SOON: Duration = Duration::from_millis(500);
-const SELDOM: Duration = Duration::from_secs(60);
-/// Most owners that are asked for at the same time, and that wait to be.
+/// A right is missing.
+const FORBIDDEN: &str = "forbidden";
+/// Most owners that are asked for at the same time.
 const ASKED: usize = 8;
-const WAITING: usize = 4096;
+
+/// How long things take.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// After how long a row of failures everything is made anew: certificates, addresses.
+    pub anew: Duration,
+    /// How long a watch is to be open before it is believed that it goes on.
+    pub settled: Duration,
+    /// Pauses after failures: doubled from the first up to the most.
+    pub first: Duration,
+    pub most: Duration,
+    /// The same between two questions for an owner that could not be answered.
+    pub soon: Duration,
+    pub seldom: Duration,
+    /// The pause where owners may not be read: until somebody gives the right, all agents ask in vain.
+    pub refused: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            anew: Duration::from_secs(120),
+            settled: Duration::from_secs(2),
+            first: Duration::from_millis(800),
+            most: Duration::from_secs(30),
+            soon: Duration::from_millis(500),
+            seldom: Duration::from_secs(60),
+            refused: Duration::from_secs(600),
+        }
+    }
+}
 
 pub struct Watch {
     node: String,
     config: Box<MakeConfig>,
     pods: Arc<Pods>,
     status: Arc<Mutex<Status>>,
+    times: Times,
+    backoff: Backoff,
+    trouble: Trouble,
     owners: Owners,
-    /// Owners to ask for, with the pods' namespace and when.
-    wanted: Vec<Question>,
-    /// Uids of owners that are being asked for.
-    asking: HashSet<String>,
+    questions: Questions,
+    /// What goes wrong with them, by the right that they need.
+    owners_trouble: BTreeMap<&'static str, Trouble>,
     /// The uids of a list that is under way.
     listed: HashSet<String>,
     /// Whether there was a whole list.
     has_list: bool,
-    /// When the server last answered.
-    answered: Instant,
-}
-
-#[derive(Clone)]
-struct Question {
-    owner: Owner,
-    namespace: String,
-    next: tokio::time::Instant,
-    wait: Duration,
+    /// When this client's failures began, if they are not over.
+    failing: Option<Instant>,
 }
 
 impl Watch {
@@ -61,32 +84,36 @@ impl Watch {
         config: Box<MakeConfig>,
         pods: Arc<Pods>,
         status: Arc<Mutex<Status>>,
+        times: Times,
     ) -> Self {
         Self {
             node: node.to_owned(),
             config,
             pods,
             status,
+            times,
+            backoff: Backoff::new(times.first, times.most),
+            trouble: Trouble::default(),
             owners: Owners::default(),
-            wanted: Vec::new(),
-            asking: HashSet::new(),
+            questions: Questions::new(times),
+            owners_trouble: BTreeMap::new(),
             listed: HashSet::new(),
             has_list: false,
-            answered: Instant::now(),
+            failing: None,
         }
     }
 
     /// Watches until nobody wants it any more.
     pub async fn run(mut self) {
         loop {
-            self.answered = Instant::now();
+            self.failing = None;
             self.pods.expect();
-            match self.client() {
+            let pause = match self.client() {
                 Ok(client) => self.watch(client).await,
                 Err(error) => self.failed("config", &error.to_string()),
-            }
+            };
             self.pods.set_current(false);
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -98,16 +125,21 @@ impl Watch {
         Client::try_from(config).map_err(|error| KubernetesError::Config(Box::new(error)))
     }
 
-    /// Returns when the server has not answered for long.
-    async fn watch(&mut self, client: Client) {
-        let api: Api<PodObject> = Api::all_with(client.clone(), &pod_resource());
+    /// Returns when it has gone wrong for long, with the pause until the next try.
+    async fn watch(&mut self, client: Client) -> Duration {
+        let opened = Arc::new(Notify::new());
+        let api: Api<PodObject> = Api::all_with(telling(client.clone(), &opened), &pod_resource());
         let config = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
-        let mut events = pin!(watcher(api, config).default_backoff());
+        let mut events = pin!(watcher(api, config));
+        // Nothing is asked for before then.
+        let mut resume = None;
+        // When an open watch is believed in.
+        let mut settled = None;
         let mut asked = FuturesUnordered::new();
-        self.asking.clear();
+        self.questions.begin_anew();
         loop {
             while asked.len() < ASKED
-                && let Some(question) = self.take_question()
+                && let Some(question) = self.questions.take()
             {
                 let client = client.clone();
                 asked.push(async move {
@@ -116,27 +148,45 @@ impl Watch {
                 });
             }
             // A question that waits for its time.
-            let next = self.wanted.iter().map(|question| question.next).min();
-            let next = next.filter(|_| asked.len() < ASKED);
-            let next = async {
-                match next {
-                    Some(next) => tokio::time::sleep_until(next).await,
-                    None => future::pending().await,
+            let next = self.questions.next();
+            let next = until(next.filter(|_| asked.len() < ASKED));
+            let event = async {
+                if resume.is_some() {
+                    until(resume).await;
                 }
+                events.next().await
             };
             tokio::select! {
-                event = events.next() => match event {
-                    Some(Ok(event)) => self.take(event),
-                    Some(Err(error)) => {
-                        self.failed(cause(&error), &error.to_string());
-                        if self.answered.elapsed() > ANEW {
-                            return;
-                        }
+                event = event => match event {
+                    Some(Ok(event)) => {
+                        resume = None;
+                        self.take(event);
                     }
-                    None => return,
+                    Some(Err(error)) => {
+                        let pause = self.failed(cause(&error), &error.to_string());
+                        let failing = self.failing.map(|begin| begin.elapsed());
+                        if failing.is_some_and(|failing| failing > self.times.anew) {
+                            return pause;
+                        }
+                        resume = Some(tokio::time::Instant::now() + pause);
+                        // What was open is so no more, even if that was not heard of yet.
+                        settled = None;
+                        let _ = opened.notified().now_or_never();
+                    }
+                    // It has no end.
+                    None => return self.backoff.pause(Instant::now()),
                 },
                 Some((question, answer)) = asked.next(), if !asked.is_empty() => {
                     self.take_answer(question, answer);
+                }
+                () = opened.notified() => {
+                    // It goes on where the last one ended, so nothing was missed.
+                    self.pods.set_current(self.has_list);
+                    settled = Some(tokio::time::Instant::now() + self.times.settled);
+                }
+                () = until(settled) => {
+                    settled = None;
+                    self.recovered();
                 }
                 () = next => {}
             }
@@ -144,14 +194,18 @@ impl Watch {
     }
 
     fn take(&mut self, event: Event<PodObject>) {
-        self.answered = Instant::now();
-        {
-            let mut status = self.status();
-            status.last_error = None;
-            match event {
-                Event::Init => status.lists += 1,
-                Event::InitDone => {}
-                _ => status.events += 1,
+        match event {
+            // A list is going to be asked for: no answer yet.
+            Event::Init => {}
+            Event::InitApply(_) => self.status().events += 1,
+            Event::InitDone => {
+                // That it can also be watched is still to be seen.
+                self.status().lists += 1;
+            }
+            Event::Apply(_) | Event::Delete(_) => {
+                self.status().events += 1;
+                self.backoff.reset();
+                self.recovered();
             }
         }
         match event {
@@ -194,88 +248,108 @@ impl Watch {
         }
     }
 
-    fn set(&mut self, mut pod: Pod) {
-        let owner = self.owners.complete(&mut pod);
-        let namespace = pod.namespace.clone();
-        let asked = |owner: &Owner| self.wanted.iter().find(|other| other.owner == *owner);
-        let asked = owner.as_ref().and_then(asked);
-        // One that could not be asked for is not waited for.
-        let is_waiting = owner.is_some() && asked.is_none_or(|question| question.wait == SOON);
-        let asking = owner.as_ref().map(|owner| self.asking.contains(&owner.uid));
-        let is_new = asked.is_none() && asking == Some(false);
-        self.pods.set(pod, is_waiting);
-        if let Some(owner) = owner
-            && self.wanted.len() < WAITING
-            && is_new
-        {
-            self.wanted.push(Question {
-                owner,
-                namespace,
-                next: tokio::time::Instant::now(),
-                wait: SOON,
-            });
-        }
+    /// Pods are told of again.
+    fn recovered(&mut self) {
+        self.failing = None;
+        self.trouble.end();
+        self.show();
     }
 
-    fn take_question(&mut self) -> Option<Question> {
-        let now = tokio::time::Instant::now();
-        let due = self
-            .wanted
-            .iter()
-            .position(|question| question.next <= now)?;
-        let question = self.wanted.swap_remove(due);
-        self.asking.insert(question.owner.uid.clone());
-        Some(question)
+    fn set(&mut self, mut pod: Pod) {
+        let owner = self.owners.complete(&mut pod);
+        let is_waiting = owner.is_some_and(|owner| self.questions.want(owner, &pod.namespace));
+        self.pods.set(pod, is_waiting);
     }
 
     fn take_answer(&mut self, question: Question, answer: Result<Option<Owner>, kube::Error>) {
-        self.asking.remove(&question.owner.uid);
+        let owned = self.pods.owned_by(&question.owner.uid);
         match answer {
             Ok(above) => {
                 self.owners.put(&question.owner, above);
-                for mut pod in self.pods.owned_by(&question.owner.uid) {
+                for mut pod in owned {
                     self.owners.complete(&mut pod);
                     self.pods.set(pod, false);
                 }
+                self.questions.done(&question);
+                if self.questions.go_well(&question) {
+                    self.owners_trouble.remove(right(&question.owner));
+                    self.show();
+                }
             }
             Err(error) => {
-                self.count(cause_of(&error), &error.to_string());
+                let cause = cause_of(&error);
+                self.owner_failed(cause, &question.owner, &error);
+                if owned.is_empty() {
+                    // Its pods are gone, so nobody asks any more.
+                    self.questions.done(&question);
+                } else {
+                    self.questions.failed(question, cause == FORBIDDEN);
+                }
                 // Nobody waits for it meanwhile.
-                for pod in self.pods.owned_by(&question.owner.uid) {
+                for pod in owned {
                     self.pods.set(pod, false);
                 }
-                self.wanted.push(Question {
-                    next: tokio::time::Instant::now() + question.wait,
-                    wait: SELDOM.min(question.wait * 2),
-                    ..question
-                });
             }
         }
     }
 
-    /// The watch does not go on by itself.
-    fn failed(&self, cause: &'static str, text: &str) {
-        // What was known is not known to hold.
-        self.pods.set_current(false);
-        self.count(cause, text);
+    fn owner_failed(&mut self, cause: &'static str, owner: &Owner, error: &kube::Error) {
+        self.count(cause);
+        let right = right(owner);
+        let remedy = if cause == FORBIDDEN {
+            format!("; the agent's ClusterRole needs the right to {right}")
+        } else {
+            String::new()
+        };
+        let text = format!("{error}{remedy}");
+        let trouble = self.owners_trouble.entry(right).or_default();
+        if trouble.add(cause, &text) {
+            tracing::warn!(
+                cause,
+                kind = owner.kind,
+                "The API server can't be asked for owners of pods, so what stands above them is not named: {text}"
+            );
+        }
+        self.show();
     }
 
-    fn count(&self, cause: &'static str, text: &str) {
-        let mut status = self.status();
-        *status.errors.entry(cause).or_default() += 1;
-        let is_new = status.last_error.as_deref() != Some(text);
-        status.last_error = Some(text.to_owned());
-        drop(status);
-        if is_new {
+    /// The watch does not go on by itself. How long it is to pause.
+    fn failed(&mut self, cause: &'static str, text: &str) -> Duration {
+        // What was known is not known to hold.
+        self.pods.set_current(false);
+        self.count(cause);
+        if self.trouble.add(cause, text) {
             tracing::warn!(
                 cause,
                 "The API server can't be asked for pods; their names are those known before: {text}"
             );
         }
+        self.show();
+        let now = Instant::now();
+        self.failing.get_or_insert(now);
+        self.backoff.pause(now)
+    }
+
+    fn count(&self, cause: &'static str) {
+        *self.status().errors.entry(cause).or_default() += 1;
+    }
+
+    fn show(&self) {
+        let of_owners = || self.owners_trouble.values().find_map(Trouble::last);
+        let last = self.trouble.last().or_else(of_owners).cloned();
+        self.status().last_error = last;
     }
 
     fn status(&self) -> std::sync::MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// None: never.
+async fn until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => future::pending().await,
     }
 }
 
@@ -301,7 +375,7 @@ fn cause_of(error: &kube::Error) -> &'static str {
 fn cause_of_code(code: u16) -> &'static str {
     match code {
         401 => "unauthorized",
-        403 => "forbidden",
+        403 => FORBIDDEN,
         410 => "gone",
         429 => "too_many_requests",
         500..=599 => "server",
