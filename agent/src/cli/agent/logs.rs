@@ -25,6 +25,9 @@ static CONTROL: OnceLock<Control> = OnceLock::new();
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
+/// What the libraries say. Kube warns of each request that fails; `metadata::kubernetes` says it once.
+const LIBRARIES: &str = "warn,kube_runtime=error,kube_client=error";
+
 /// What a level or a list of directives lets through. A level is that of Strata; the libraries say
 /// no more than warnings.
 pub fn filter(text: &str) -> Option<EnvFilter> {
@@ -32,8 +35,8 @@ pub fn filter(text: &str) -> Option<EnvFilter> {
     if is_level(text) {
         let level = text.trim().to_ascii_lowercase();
         return match level.as_str() {
-            "off" | "error" | "warn" => EnvFilter::try_new(level).ok(),
-            level => EnvFilter::try_new(format!("warn,strata={level}")).ok(),
+            "off" | "error" => EnvFilter::try_new(level).ok(),
+            level => EnvFilter::try_new(format!("{LIBRARIES},strata={level}")).ok(),
         };
     }
     // By itself, `EnvFilter` takes any word for a target of which everything is let through.

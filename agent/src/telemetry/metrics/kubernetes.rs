@@ -39,7 +39,7 @@ pub fn pods(list: &mut List, snapshot: &Snapshot) {
     );
     list.counter(
         "strata_kubernetes_lists",
-        "Whole lists of pods that were asked for.",
+        "Whole lists of pods that came.",
         status.lists,
     );
     list.by(

@@ -19,7 +19,7 @@ pub fn write(snapshot: &Snapshot) -> String {
         ("pods that found no room", whole(pods.refused)),
         ("containers that no pod had", whole(pods.strangers)),
         ("changes that were told", whole(status.events)),
-        ("whole lists that were asked for", whole(status.lists)),
+        ("whole lists that came", whole(status.lists)),
     ];
     for (cause, count) in &status.errors {
         rows.push((cause, whole(*count)));
