@@ -60,11 +60,16 @@ class Cluster:
         self.processes = {}
         # container id -> pod's uid, by the cgroups: also for the one that holds a pod's namespaces
         self.held = {}
-        for line in (folder / "processes").read_text().splitlines():
-            fields = line.split()
+        lines = [line.split() for line in (folder / "processes").read_text().splitlines()]
+        # What is a container's first process is made outside of the pod and then moved into it: whose it is until then
+        # is a question of words.
+        moved = {(fields[2], fields[3]) for fields in lines if len(fields) == 6 and fields[4] != "none"}
+        for fields in lines:
             if len(fields) == 6:
-                first, last, pid, _, pod, container = fields
+                first, last, pid, start, pod, container = fields
                 if pod == "none":
+                    if (pid, start) in moved:
+                        continue
                     pod = container = None
                 else:
                     self.held[container] = pod
