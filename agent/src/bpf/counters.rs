@@ -4,7 +4,8 @@ use agent_common::counter::Counter;
 use agent_common::process::ProcessId;
 use aya::maps::{MapData, PerCpuArray, PerCpuHashMap};
 
-use super::load::{LoadError, Loaded, absent_is_fine, access};
+use super::load::{Loaded, absent_is_fine, access};
+use super::load_error::LoadError;
 use super::plain::Plain;
 
 /// Reader of all counters.

@@ -7,7 +7,8 @@ use aya::maps::{Array, MapData};
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use memmap2::MmapOptions;
 
-use super::load::{LoadError, Loaded, access};
+use super::load::{Loaded, access};
+use super::load_error::LoadError;
 use super::plain::Plain;
 
 const PROGRAM: &str = "identify_file";

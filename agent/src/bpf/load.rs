@@ -9,7 +9,7 @@ use aya::programs::perf_event::{
     HardwareEvent, PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent,
 };
 use aya::programs::{PerfEvent, Program, ProgramError, RawTracePoint};
-use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned};
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use agent_common::executable::{Executable, FileId};
 use agent_common::filter::{CGROUP_POLICIES, FILTER_POLICY, PidFilter};
@@ -17,9 +17,10 @@ use agent_common::kernel::{Control, Settings};
 use agent_common::process::ProcessId;
 use agent_common::python::{ProcessPython, PythonOffsets};
 
-use super::kernel::{KernelError, kernel_offsets};
+use super::kernel::kernel_offsets;
+use super::load_error::{LoadError, attach_error};
 use super::plain::Plain;
-use crate::process::rights::{PARANOID, PARANOID_MOST, paranoid_of_perfmon};
+use crate::process::rights::paranoid_of_perfmon;
 
 /// The kernel side, built by `cargo xtask ebpf` and committed.
 static OBJECT: &[u8] = include_bytes_aligned!("strata.bpf.o");
@@ -34,64 +35,6 @@ const STAGES: [&str; 5] = [
     "on_sample_codes",
     "on_sample_defer",
 ];
-
-/// Why the kernel side did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
-    #[error(
-        "the kernel refused to make a map: {0}. It takes the capabilities CAP_BPF and CAP_PERFMON \
-         (Linux 5.8 and later), or root: run it with sudo"
-    )]
-    Map(#[source] EbpfError),
-    #[error(
-        "the kernel refused the program {program}: {source}. Without the capabilities CAP_BPF and \
-         CAP_PERFMON run it with sudo; with them this is a defect, please report it with the \
-         output of `uname -r`"
-    )]
-    Program {
-        program: String,
-        #[source]
-        source: ProgramError,
-    },
-    #[error(
-        "sampling by {event:?} can't begin on CPU {cpu}: {source}. Cycles take a hardware counter, \
-         which most virtual machines lack: leave --event out; a rate above \
-         /proc/sys/kernel/perf_event_max_sample_rate is refused too"
-    )]
-    Attach {
-        cpu: u32,
-        event: Event,
-        #[source]
-        source: ProgramError,
-    },
-    #[error(
-        "sampling can't begin on CPU {cpu}: {PARANOID} is {level}. At levels above \
-         {PARANOID_MOST}, which Debian and Ubuntu added to their kernels, these take CAP_SYS_ADMIN \
-         for it, and CAP_PERFMON is not enough. Lower it: sudo sysctl {PARANOID}={PARANOID_MOST} \
-         (and in /etc/sysctl.d, so that it stays)"
-    )]
-    Paranoid { cpu: u32, level: i64 },
-    #[error(
-        "sampling can't begin on CPU {cpu}: {source}. It takes CAP_PERFMON; with it, a container's \
-         seccomp profile or a security module (SELinux, AppArmor, lockdown) refuses \
-         perf_event_open: `strata doctor` tells which there are"
-    )]
-    Refused {
-        cpu: u32,
-        #[source]
-        source: ProgramError,
-    },
-    #[error("the committed object has no map or program {0}: it was built from other sources")]
-    Missing(&'static str),
-    #[error("map {map}: {source}")]
-    Access {
-        map: &'static str,
-        #[source]
-        source: MapError,
-    },
-}
 
 /// Sampling of one CPU.
 pub struct Link(PerfEventLinkId);
@@ -264,19 +207,6 @@ impl Loaded {
                 })
             })
             .collect()
-    }
-}
-
-/// `paranoid` is the level of the kernel's setting, if it is one that may be the cause.
-fn attach_error(cpu: u32, event: Event, source: ProgramError, paranoid: Option<i64>) -> LoadError {
-    let errno = match &source {
-        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
-        _ => None,
-    };
-    match (errno, paranoid) {
-        (Some(libc::EACCES), Some(level)) => LoadError::Paranoid { cpu, level },
-        (Some(libc::EACCES | libc::EPERM), _) => LoadError::Refused { cpu, source },
-        _ => LoadError::Attach { cpu, event, source },
     }
 }
 
@@ -469,36 +399,5 @@ impl Loaded {
     /// Takes a cgroup, by its kernfs id, into the filter.
     pub fn add_cgroup(&mut self, id: u64) -> Result<(), LoadError> {
         self.cgroups.insert(id, 1, 0).map_err(access("CGROUPS"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use aya::sys::SyscallError;
-
-    use super::*;
-
-    #[test]
-    fn a_kernel_that_takes_the_right_for_nothing_is_told_from_others() {
-        let refused = |errno| {
-            let source = SyscallError {
-                call: "perf_event_open",
-                io_error: io::Error::from_raw_os_error(errno),
-            };
-            move |paranoid| attach_error(1, Event::CpuClock, source.into(), paranoid).to_string()
-        };
-        let text = refused(libc::EACCES)(Some(3));
-        assert!(text.contains("kernel.perf_event_paranoid is 3."), "{text}");
-        assert!(
-            text.contains("sysctl kernel.perf_event_paranoid=2 "),
-            "{text}"
-        );
-        for text in [refused(libc::EACCES)(None), refused(libc::EPERM)(Some(3))] {
-            assert!(text.contains("seccomp"), "{text}");
-        }
-        let text = refused(libc::ENOENT)(Some(3));
-        assert!(text.contains("hardware counter"), "{text}");
     }
 }

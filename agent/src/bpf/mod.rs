@@ -11,6 +11,7 @@ pub mod identify;
 pub mod kernel;
 pub mod limits;
 pub mod load;
+mod load_error;
 mod plain;
 pub mod policies;
 pub mod ring;
@@ -18,4 +19,5 @@ mod room;
 pub mod table;
 pub mod trial;
 
-pub use load::{Event, Link, LoadError, Loaded, Options};
+pub use load::{Event, Link, Loaded, Options};
+pub use load_error::LoadError;

@@ -3,7 +3,8 @@
 use agent_common::filter::CgroupPolicy;
 use aya::maps::{HashMap, MapData, MapError};
 
-use super::load::{LoadError, Loaded, absent_is_fine, access};
+use super::load::{Loaded, absent_is_fine, access};
+use super::load_error::LoadError;
 use super::plain::Plain;
 
 const MAP: &str = "CGROUP_POLICIES";

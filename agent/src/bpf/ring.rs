@@ -4,7 +4,8 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use aya::maps::{MapData, RingBuf};
 
-use super::load::{LoadError, Loaded, access};
+use super::load::{Loaded, access};
+use super::load_error::LoadError;
 
 /// Records from the kernel side.
 pub struct Ring(RingBuf<MapData>);

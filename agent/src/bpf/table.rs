@@ -11,7 +11,8 @@ use agent_common::step::Rule;
 use aya::maps::{Array, ArrayOfMaps, MapData};
 use memmap2::{MmapMut, MmapOptions};
 
-use super::load::{LoadError, Loaded, access};
+use super::load::{Loaded, access};
+use super::load_error::LoadError;
 use super::plain::Plain;
 use super::room::{Room, Rules};
 use crate::unwind;

@@ -14,7 +14,8 @@ use agent_common::kernel::{CGROUP_DEFAULT, Settings};
 use super::counters::Counters;
 use super::cpus;
 use super::identify::Identifier;
-use super::load::{Event, LoadError, Loaded, Options, Verified};
+use super::load::{Event, Loaded, Options, Verified};
+use super::load_error::LoadError;
 use super::ring::Ring;
 use super::table::Table;
 
