@@ -122,7 +122,7 @@ fn names_and_announcements() {
         header: Header = 0,
         process: ProcessId = 8,
         thread: u32 = 24,
-        padding: u32 = 28,
+        cgroup_levels: u32 = 28,
         name: [u8; 16] = 32,
         process_name: [u8; 16] = 48,
         cgroups: [CgroupName; CGROUP_NAMES] = 64,
