@@ -41,6 +41,43 @@ mod tests {
         super::super::command().debug_assert();
     }
 
+    /// What a line of the documents has people type, up to what is the shell's.
+    fn typed(line: &str) -> Option<Vec<&str>> {
+        let line = line.trim().trim_start_matches("sudo ");
+        let is_word = |word: &str| !matches!(word, "#" | "|" | ">" | "\\" | "&&" | "...");
+        let words = line.split_whitespace().take_while(|word| is_word(word));
+        let words: Vec<&str> = words.map(|word| word.trim_matches('\'')).collect();
+        let known = super::super::command();
+        let is_ours = matches!(words.first(), Some(&("strata" | "/strata")));
+        let is_command = known.find_subcommand(words.get(1)?).is_some();
+        (is_ours && is_command).then_some(words)
+    }
+
+    #[test]
+    fn what_the_documents_have_people_type_is_understood() {
+        let texts = [
+            include_str!("../../../README.md"),
+            include_str!("../../../deploy/README.md"),
+            include_str!("../../../docs/agent.md"),
+            include_str!("../../../docs/doctor.md"),
+            include_str!("../../../docs/reading.md"),
+            include_str!("../../../docs/security.md"),
+        ];
+        let mut count = 0;
+        for line in texts.into_iter().flat_map(str::lines) {
+            // The last words of the doctor.
+            let Some(words) = typed(line).filter(|_| !line.contains("works here")) else {
+                continue;
+            };
+            count += 1;
+            let parsed = super::super::command().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+        assert!(count > 20, "{count}");
+        let wrong = typed("strata report -f svg  # a picture").unwrap();
+        assert!(super::super::command().try_get_matches_from(wrong).is_err());
+    }
+
     #[test]
     fn each_subcommand_that_people_see_has_a_page() {
         let folder = tempfile::tempdir().unwrap();
