@@ -1,4 +1,5 @@
-"""Judges what the story left in its folder: `judge.py FOLDER names|shares|choice|cost|faults|rights`. Exit code 0: it holds."""
+"""Judges what the story left in its folder: `judge.py FOLDER names|shares|choice|cost|faults|rights|writable`.
+Exit code 0: it holds."""
 
 import pathlib
 import sys
@@ -9,6 +10,7 @@ import judged.faults
 import judged.names
 import judged.rights
 import judged.shares
+import judged.writable
 
 if __name__ == "__main__":
     part = getattr(judged, sys.argv[2])

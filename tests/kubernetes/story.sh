@@ -62,6 +62,15 @@ load() { # FILE TAG [ARGUMENT]: an image, or a program of which one is made
 }
 rolled_out() { kubectl -n "$1" rollout status "$2" --timeout=180s >/dev/null; }
 agent_pod() { kubectl -n strata get pods -l app.kubernetes.io/component=agent -o jsonpath='{.items[0].metadata.name}'; }
+agent_process() {
+    local uid pid
+    uid=$(kubectl -n strata get pod "$(agent_pod)" -o jsonpath='{.metadata.uid}')
+    # The pause container is in a cgroup of its own beside it.
+    # shellcheck disable=SC2013 # a number a line
+    for pid in $(awk -v uid="$uid" '$5 == uid { print $3 }' "$work/processes" | sort -u); do
+        case $(readlink "/proc/$pid/exe" 2>/dev/null) in */strata) echo "$pid" ;; esac
+    done
+}
 # The agent's settings are tests/kubernetes/agent/strata.toml with these lines instead of its rate.
 # shellcheck disable=SC2120 # phases give some
 apply_agent() {
@@ -157,6 +166,9 @@ for phase in "${phases[@]}"; do
     say "== $phase"
     "$phase"
 done
+say "== what can be written to"
+cp "/proc/$(agent_process)/mountinfo" "$work/mounts"
+judge writable
 say "== names"
 judge names
 [ ${#failed[@]} -eq 0 ] || { say "WRONG: ${failed[*]}" && exit 1; }

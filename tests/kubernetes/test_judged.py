@@ -21,6 +21,7 @@ import judged.faults
 import judged.names
 import judged.rights
 import judged.shares
+import judged.writable
 import watch
 import window
 
@@ -31,6 +32,16 @@ RATE = 100
 ACCURACY, CHOICE, FAULTS, RIGHTS = 10, 100, 200, 400
 HOST_PID, KUBELET = 50, 51
 PYTHON = ["parse_order", "price_order"]
+# As a runtime mounts them, in mountinfo's words.
+MOUNTS = """\
+1 0 0:1 / / ro,relatime - overlay overlay rw
+2 1 0:2 / /proc rw,nosuid - proc proc rw
+3 2 0:3 /null /proc/kcore rw,nosuid - tmpfs tmpfs rw
+4 1 0:3 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k
+5 1 8:1 /var/lib/strata /var/lib/strata rw,relatime - ext4 /dev/sda1 rw
+6 1 8:1 /pods/x/etc-hosts /etc/hosts ro,relatime - ext4 /dev/sda1 rw
+7 1 0:9 / /sys ro,nosuid - sysfs sysfs ro
+"""
 STRANGER = str(uuid.UUID(int=7))
 LIBRARY = {"sieve": "count_primes", "unreadable": "sort_numbers", "deleted": "mix_words"}
 
@@ -128,7 +139,7 @@ class Story:
         self.seen, self.again = [], []
         self.host_attributes = {"process.pid": str(HOST_PID), "k8s.node.name": "strata-node"}
         self.host_pids = [HOST_PID, KUBELET]
-        self.files = {"rate": str(RATE), "running": "30", "visited": "1", "processes": None}
+        self.files = {"rate": str(RATE), "running": "30", "visited": "1", "processes": None, "mounts": MOUNTS}
         self.once()
         self.accuracy()
         self.choice()
@@ -461,7 +472,7 @@ def memory(resident, charged):
 
 
 NAMES, RIGHTS_, FAULTS_ = judged.names, judged.rights, judged.faults
-CHOICE_, SHARES, COST = judged.choice, judged.shares, judged.cost
+CHOICE_, SHARES, COST, WRITABLE = judged.choice, judged.shares, judged.cost, judged.writable
 # Words of the complaint, the judge that has to make it, and what is planted.
 PLANTED = [
     ("shop-a deployment web have wrong names", NAMES, lambda it: named_as(web(it), it.other)),
@@ -489,6 +500,9 @@ PLANTED = [
     ("no sample of shop-a statefulset pair, right", NAMES, without_samples("pair", "right")),
     ("no sample of shop-a statefulset pair, visitor", NAMES, without_samples("pair", "visitor")),
     ("no sample of no pod, host", NAMES, host_is_unmarked),
+    ("/etc/hosts can be written to", WRITABLE, file("mounts", MOUNTS.replace("ro,relatime - ext4", "rw - ext4"))),
+    ("/ can be written to", WRITABLE, file("mounts", MOUNTS.replace("/ / ro", "/ / rw"))),
+    ("the store can't be written to", WRITABLE, file("mounts", MOUNTS.replace("rw,relatime - ext4", "ro - ext4"))),
     ("without nothing Python is 0.0 %", RIGHTS_, in_row("nothing", "Python", ["0x1234", "do_syscall_64"])),
     ("without nothing C is 0.0 %", RIGHTS_, in_row("nothing", "C", ["0x1234"])),
     ("without nothing deleted is 0.0 %", RIGHTS_, in_row("nothing", "deleted", ["0x1234"])),
@@ -534,7 +548,7 @@ PLANTED = [
 
 class Judges(unittest.TestCase):
     def test_a_good_story_holds(self):
-        for judge in [NAMES, RIGHTS_, FAULTS_, CHOICE_, SHARES, COST]:
+        for judge in [NAMES, RIGHTS_, FAULTS_, CHOICE_, SHARES, COST, WRITABLE]:
             with self.subTest(judge.__name__):
                 self.assertEqual(complaints(judge, Story()), [])
 

@@ -30,14 +30,10 @@ fault() { # WHAT COMMAND…
 agent_uid() { kubectl -n strata get pod "$(agent_pod)" -o jsonpath='{.metadata.uid}'; }
 agent_restarts() { kubectl -n strata get pod "$(agent_pod)" -o jsonpath='{.status.containerStatuses[0].restartCount}'; }
 agent_killed() {
-    local uid pid before
+    local uid before
     uid=$(agent_uid)
     before=$(agent_restarts)
-    # The pause container is in a cgroup of its own beside it.
-    # shellcheck disable=SC2013 # a number a line
-    for pid in $(awk -v uid="$uid" '$5 == uid { print $3 }' "$work/processes" | sort -u); do
-        case $(readlink "/proc/$pid/exe" 2>/dev/null) in */strata) kill -KILL "$pid" ;; esac
-    done
+    kill -KILL "$(agent_process)"
     until_true 60 restarted_to $((before + 1))
     [ "$(agent_uid)" = "$uid" ] || { echo "story.sh: the agent's pod went, not its process alone" >&2 && return 1; }
 }
