@@ -61,7 +61,9 @@ restart() { # NAME [SECONDS]: it is away for so long
     kill -0 "$(pid_of "$1")"
 }
 pid_of() { cut -d' ' -f1 "$cluster/pids/$1"; }
-ended() { ! kill -0 "$1" 2>/dev/null; }
+ended() { # Whoever started it may not have asked yet how it ended.
+    [ ! -e "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
+}
 evict() {
     local pod
     pod=$(agent_pod)
