@@ -39,7 +39,7 @@ MOUNTS = """\
 3 2 0:3 /null /proc/kcore rw,nosuid - tmpfs tmpfs rw
 4 1 0:3 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k
 5 1 8:1 /var/lib/strata /var/lib/strata rw,relatime - ext4 /dev/sda1 rw
-6 1 8:1 /pods/x/etc-hosts /etc/hosts ro,relatime - ext4 /dev/sda1 rw
+6 1 8:1 /sandboxes/x/resolv.conf /etc/resolv.conf ro,relatime - ext4 /dev/sda1 rw
 7 1 0:9 / /sys ro,nosuid - sysfs sysfs ro
 """
 STRANGER = str(uuid.UUID(int=7))
@@ -500,7 +500,7 @@ PLANTED = [
     ("no sample of shop-a statefulset pair, right", NAMES, without_samples("pair", "right")),
     ("no sample of shop-a statefulset pair, visitor", NAMES, without_samples("pair", "visitor")),
     ("no sample of no pod, host", NAMES, host_is_unmarked),
-    ("/etc/hosts can be written to", WRITABLE, file("mounts", MOUNTS.replace("ro,relatime - ext4", "rw - ext4"))),
+    ("/etc/resolv.conf can be written to", WRITABLE, file("mounts", MOUNTS.replace("ro,relatime - ext4", "rw - ext4"))),
     ("/ can be written to", WRITABLE, file("mounts", MOUNTS.replace("/ / ro", "/ / rw"))),
     ("the store can't be written to", WRITABLE, file("mounts", MOUNTS.replace("rw,relatime - ext4", "ro - ext4"))),
     ("without nothing Python is 0.0 %", RIGHTS_, in_row("nothing", "Python", ["0x1234", "do_syscall_64"])),

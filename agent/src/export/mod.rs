@@ -245,8 +245,9 @@ impl Exporters {
             .collect()
     }
 
-    /// Ships what waits, for as long as this at most, and ends. Whether all was shipped. The last
-    /// third is for answers alone: a message whose answer nobody waits for is sent again later.
+    /// Ships what waits, for as long as this at most, and ends. Whether all was shipped. Two
+    /// thirds are for answers alone: a message whose answer nobody waits for is sent again later, and
+    /// is there twice.
     pub fn finish(self, deadline: Duration) -> bool {
         let running = std::mem::take(&mut lock(&self.workers).running);
         let (tell, told) = mpsc::channel();
@@ -268,9 +269,9 @@ impl Exporters {
                 all
             };
             let last = async {
-                tokio::time::sleep(deadline * 2 / 3).await;
-                order(Order::Retire);
                 tokio::time::sleep(deadline / 3).await;
+                order(Order::Retire);
+                tokio::time::sleep(deadline * 2 / 3).await;
             };
             order(Order::Finish);
             let all = tokio::select! {

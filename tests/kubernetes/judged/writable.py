@@ -1,8 +1,9 @@
 """What the agent can write to in its pod: the store, and what a runtime gives every container."""
 
 STORE = "/var/lib/strata"
-# Of memory alone, but for the kubelet's file of last words.
-GIVEN = {"/proc", "/dev", "/dev/pts", "/dev/mqueue", "/dev/shm", "/dev/termination-log"}
+# File systems of memory alone (with cgroup v1 one that holds the hierarchies, which are read-only), and two files of the
+# pod's that the kubelet makes: its last words and its hosts.
+GIVEN = {"/proc", "/dev", "/dev/pts", "/dev/mqueue", "/dev/shm", "/sys/fs/cgroup", "/dev/termination-log", "/etc/hosts"}
 
 
 def writable(line):

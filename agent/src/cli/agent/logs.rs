@@ -26,7 +26,7 @@ static CONTROL: OnceLock<Control> = OnceLock::new();
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
 /// What the libraries say. Kube warns of each request that fails; `metadata::kubernetes` says it once.
-const LIBRARIES: &str = "warn,kube_runtime=error,kube_client=error";
+const LIBRARIES: &str = "warn,kube_runtime=error,kube_client=off";
 
 /// What a level or a list of directives lets through. A level is that of Strata; the libraries say
 /// no more than warnings.
