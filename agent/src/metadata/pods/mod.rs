@@ -120,7 +120,7 @@ impl Pods {
             let is_of = |id: &String| pod.containers.iter().any(|own| own.id == *id);
             let strangers = &mut inner.strangers;
             strangers.retain(|(id, uid)| {
-                !id.as_ref().is_some_and(is_of) && (id.is_some() || *uid != Some(pod.uid.clone()))
+                !id.as_ref().is_some_and(is_of) && (id.is_some() || uid.as_ref() != Some(&pod.uid))
             });
         }
         if let Some(alias) = pod.alias() {
